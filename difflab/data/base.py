@@ -1,0 +1,59 @@
+"""What every data set knows of itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+
+class DataSet(ABC):
+    """Something that can be diffused.
+
+    Attributes:
+        name: how it is called on screen.
+        shape: of one sample, without the batch: (2,) for points in the plane, (1, 8, 8) for digits.
+        range: (lowest, highest) value of a coordinate; for densities without an end, where all but a sliver of the mass lies.
+        levels: number of values a coordinate can take if the data is discrete (17 for digits), else None: only discrete
+            data has bits/dim.
+        sigma_data: standard deviation over all samples and coordinates (EDM's sigma_data).
+        second_moment: E|x_0|^2 per coordinate.
+        classes: number of labels, or None.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    range: tuple[float, float]
+    levels: int | None = None
+    sigma_data: float
+    second_moment: float
+    classes: int | None = None
+
+    @property
+    def dim(self) -> int:
+        return int(np.prod(self.shape))
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.shape) == 3
+
+    def sample(self, n: int, generator: Generator | None = None) -> Tensor:
+        """`n` samples, float32 (n, *shape), on the CPU."""
+        return self.sample_labelled(n, generator)[0]
+
+    @abstractmethod
+    def sample_labelled(self, n: int, generator: Generator | None = None) -> tuple[Tensor, Tensor | None]:
+        """Samples as from `sample`, and their labels, int64 (n,), or None where there are no classes."""
+
+    @abstractmethod
+    def preview(self, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
+        """Samples float32 (n, *shape) and labels uint8 (n,), drawn without torch: a first picture must not wait for its import."""
+
+
+def check_count(n: int) -> None:
+    if isinstance(n, bool) or int(n) != n or n < 0:
+        raise ValueError(f"The number of samples must be a whole number, 0 or more, but got {n}.")

@@ -1,0 +1,7 @@
+"""What predicts x_0: the exact oracles, and networks."""
+
+from .base import Denoiser, Posterior
+from .conditioned import Conditioned
+from .exact import ExactDenoiser
+
+__all__ = ["Conditioned", "Denoiser", "ExactDenoiser", "Posterior"]

@@ -1,0 +1,19 @@
+"""A denoiser whose labels are fixed, so that samplers and terms need not know of classes."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from .base import Denoiser, Posterior
+
+
+class Conditioned:
+    """`denoiser` asked for class `labels` (n,) int64: row i of x_t is denoised as a sample of class labels[i]."""
+
+    def __init__(self, denoiser: Denoiser, labels: Tensor) -> None:
+        self.denoiser, self.labels, self.schedule = denoiser, labels, denoiser.schedule
+
+    def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
+        if labels is not None:
+            raise ValueError("The labels of a conditioned denoiser are fixed; call it without labels.")
+        return self.denoiser(x_t, t, self.labels.to(x_t.device))
