@@ -6,8 +6,16 @@
 export interface Store {
   /** Value of a synced trait. Arrays arrive decoded, see wire.ts. */
   get<T>(name: string): T;
-  /** Set a small trait and tell the kernel, if there is one. */
+  /**
+   * Set a small trait: every listener in the browser is called at once; the kernel, if there is one, hears of it at most
+   * ten times a second, and always of the last value. So a scene may call it for each movement of a slider.
+   */
   set(name: string, value: unknown): void;
+  /**
+   * Show `value` here without telling the kernel, e.g. a schedule that another scene is dragging right now.
+   * It stands in front of the trait until the kernel sends a value of its own (see local_values.ts).
+   */
+  setLocal(name: string, value: unknown): void;
   /** Call `f` at each change of `name`, from either side, until `signal` aborts. */
   on(name: string, f: () => void, signal: AbortSignal): void;
   /** Ask the kernel to do something; it answers by changing traits. Nothing happens in a saved page. */
@@ -16,9 +24,15 @@ export interface Store {
   child(name: string): Promise<Store>;
   /** False in a saved page: controls that need the kernel are then hidden. */
   readonly hasKernel: boolean;
+  /** True for a store got by `child`: the scene stands inside another one, which gives the time bar. */
+  readonly embedded: boolean;
 }
 
-/** A scene draws into `el` and follows `clock` until `signal` aborts. */
+/**
+ * A scene draws into `el` and follows `clock` until `signal` aborts.
+ *
+ * The host (widget.ts, page.ts) links the clock to the root store's `t` trait; scenes need not write it.
+ */
 export type Scene = (store: Store, el: HTMLElement, clock: Clock, signal: AbortSignal) => void | Promise<void>;
 
 /** The one time that all panels share. */
