@@ -1,0 +1,92 @@
+/**
+ * A canvas that fills its place: sharp at every device pixel ratio, resized with its panel, redrawn once a frame at
+ * most and only while it can be seen.
+ */
+import { element, raise } from "./panel";
+import { onThemeChange } from "./theme";
+
+export interface Stage {
+  root: HTMLElement;
+  canvas: HTMLCanvasElement;
+  /** Draw in the next frame, or as soon as the canvas comes into sight. */
+  redraw(): void;
+  /** What a screen reader says of the picture. */
+  describe(text: string): void;
+}
+
+/** What a drawing gets: a clean context in device pixels. `ratio` is device pixels per CSS pixel. */
+export interface Surface {
+  context: CanvasRenderingContext2D;
+  width: number;
+  height: number;
+  ratio: number;
+}
+
+export function createStage(parent: HTMLElement, draw: (surface: Surface) => void, signal: AbortSignal): Stage {
+  const root = element("div", "difflab-stage");
+  const canvas = element("canvas", "");
+  canvas.setAttribute("role", "img");
+  root.append(canvas);
+  parent.append(root);
+  const context = canvas.getContext("2d")!;
+  let visible = true;
+  let wanted = false;
+  let frame = 0;
+
+  const paint = () => {
+    frame = 0;
+    if (!visible || document.hidden || root.clientWidth === 0) return; // `wanted` stays: drawn when seen again
+    wanted = false;
+    const ratio = window.devicePixelRatio || 1;
+    const width = Math.max(1, Math.round(root.clientWidth * ratio));
+    const height = Math.max(1, Math.round(root.clientHeight * ratio));
+    if (canvas.width !== width || canvas.height !== height) {
+      canvas.width = width;
+      canvas.height = height;
+    } else {
+      context.clearRect(0, 0, width, height);
+    }
+    context.save();
+    try {
+      draw({ context, width, height, ratio });
+    } catch (error) {
+      raise(root, error);
+    }
+    context.restore();
+  };
+  const redraw = () => {
+    wanted = true;
+    if (frame === 0 && visible && !document.hidden) frame = requestAnimationFrame(paint);
+  };
+  const again = () => {
+    if (wanted) redraw();
+  };
+
+  const resize = new ResizeObserver(redraw);
+  resize.observe(root);
+  const sight = new IntersectionObserver((entries) => {
+    visible = entries[entries.length - 1]!.isIntersecting;
+    again();
+  });
+  sight.observe(root);
+  document.addEventListener("visibilitychange", again, { signal });
+  onThemeChange(root, redraw, signal);
+  signal.addEventListener(
+    "abort",
+    () => {
+      resize.disconnect();
+      sight.disconnect();
+      cancelAnimationFrame(frame);
+    },
+    { once: true },
+  );
+  redraw();
+  return {
+    root,
+    canvas,
+    redraw,
+    describe(text) {
+      canvas.setAttribute("aria-label", text);
+    },
+  };
+}
