@@ -12,6 +12,7 @@ class Conditioned:
 
     def __init__(self, denoiser: Denoiser, labels: Tensor) -> None:
         self.denoiser, self.labels, self.schedule = denoiser, labels, denoiser.schedule
+        self.shape: tuple[int, ...] | None = getattr(denoiser, "shape", None)
 
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         if labels is not None:

@@ -25,12 +25,13 @@ class ExactDenoiser:
     Attributes:
         of: "population" for a GaussianMixture, "training set" for a FiniteSet. They are different truths: a network that
             reached the second would have learned its training examples by heart.
+        shape: of one sample, without the batch.
 
     Raises TypeError for data without a closed form.
     """
 
     def __init__(self, data: DataSet, schedule: Schedule) -> None:
-        self.data, self.schedule = data, schedule
+        self.data, self.schedule, self.shape = data, schedule, data.shape
         self._components: _Gaussians | _Points
         if isinstance(data, GaussianMixture):
             self.of, self._components = "population", _Gaussians(data)

@@ -1,0 +1,39 @@
+"""Samplers: one method per file, each a step from (x_t, t) to (x_s, s)."""
+
+from . import grids
+from .ancestral import Ancestral
+from .annealed_langevin import AnnealedLangevin
+from .base import Sampler, State, final, sample
+from .ddim import DDIM
+from .langevin import Langevin
+from .noise import NoisePool
+
+SAMPLERS: dict[str, type[Sampler]] = {c.__name__: c for c in (Ancestral, DDIM, AnnealedLangevin, Langevin)}
+
+
+def sampler_from(name: str, **knobs: object) -> Sampler:
+    """The sampler of this class name with these knobs. Raises ValueError for an unknown name or knob."""
+    if name not in SAMPLERS:
+        raise ValueError(f"There is no sampler named {name!r}; choose one of {', '.join(SAMPLERS)}.")
+    cls = SAMPLERS[name]
+    known = list(cls.__dataclass_fields__)  # type: ignore[attr-defined]
+    for knob in knobs:
+        if knob not in known:
+            raise ValueError(f"{name} has no knob {knob!r}; it has {', '.join(known)}.")
+    return cls(**knobs)
+
+
+__all__ = [
+    "DDIM",
+    "SAMPLERS",
+    "Ancestral",
+    "AnnealedLangevin",
+    "Langevin",
+    "NoisePool",
+    "Sampler",
+    "State",
+    "final",
+    "grids",
+    "sample",
+    "sampler_from",
+]

@@ -1,0 +1,89 @@
+"""Annealed Langevin dynamics: a few Langevin steps at each noise level, from the highest to the lowest.
+
+It walks in the variance-exploding frame y = x / alpha, whose noise level is sigma / alpha: there the density of one level
+hands over to the next without rescaling, so that one method serves every schedule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from ..denoisers import Denoiser
+from ..schedules import Schedule
+from .base import Sampler, State, like
+
+
+@dataclass(frozen=True)
+class AnnealedLangevin(Sampler):
+    """NCSNv2 (Song & Ermon 2020, Alg. 1): the levels are the grid's times above 0; a step from t to s walks at level t.
+
+    y <- y + a score(y) + sqrt(2 a) z, `steps_per_level` times, a = epsilon level^2 / lowest_level^2.
+
+    Args:
+        steps_per_level: Langevin updates at each level.
+        epsilon: step size a at the lowest level, in squared units of x; None takes the one by Technique 4 (ibid., eq. 4).
+        denoise: end on E[x_0 | x] at the lowest level, as NCSNv2 does, instead of on a sample that still carries its noise.
+            On CIFAR-10 the published FID is 10.87 with it and 31.75 without: `label` says which one this is.
+    """
+
+    steps_per_level: int = 5
+    epsilon: float | None = None
+    denoise: bool = True
+    order: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if int(self.steps_per_level) != self.steps_per_level or self.steps_per_level < 1:
+            raise ValueError(f"Annealed Langevin needs 1 step per level or more, not {self.steps_per_level}.")
+        if self.epsilon is not None and not self.epsilon > 0:
+            raise ValueError(f"The step size epsilon must be above 0, but got {self.epsilon}.")
+
+    @property
+    def label(self) -> str:
+        return f"Annealed Langevin (NCSNv2, {'denoised at the end' if self.denoise else 'no last denoising step'})"
+
+    def step(self, denoiser: Denoiser, state: State, s: float) -> State:
+        schedule = denoiser.schedule
+        alpha, sigma = schedule.alpha_sigma(state.t)
+        relative = self._relative_step(schedule, state.grid)  # a / level^2
+        a_score, std, scale = like(state.x, relative, (2 * relative).sqrt() * sigma / alpha, alpha)
+        y = state.x / scale
+        for j in range(self.steps_per_level):
+            x0 = denoiser(scale * y, state.t).mean
+            # level^2 score(y) = x_0 - y, by Tweedie
+            y = y + a_score * (x0 - y) + std * state.noise.step(y, state.index, j)
+        evaluations = self.steps_per_level
+        if s == 0 and self.denoise:
+            x0 = y = denoiser(scale * y, state.t).mean
+            evaluations += 1
+        (alpha_s,) = like(y, schedule.alpha(s))
+        return state.moved(alpha_s * y, s, denoised=x0, evaluations=evaluations)
+
+    def _relative_step(self, schedule: Schedule, grid: tuple[float, ...]) -> torch.Tensor:
+        highest, lowest = _level(schedule, grid[0]), _level(schedule, grid[-2])
+        if self.epsilon is not None:
+            return torch.tensor(self.epsilon / lowest**2, dtype=torch.float64)
+        ratio = (highest / lowest) ** (1 / max(1, len(grid) - 2))
+        return torch.tensor(technique_4(max(ratio, 1.1), self.steps_per_level), dtype=torch.float64)
+
+
+@cache
+def technique_4(ratio: float, steps: int) -> float:
+    """epsilon / lowest_level^2 that keeps the noise's variance closest to its level (Song & Ermon 2020, Technique 4).
+
+    With r = epsilon / lowest_level^2 and `ratio` of neighbouring levels, the variance after `steps` updates, in units of
+    level^2, is (1 - r)^(2 steps) (ratio^2 - v) + v, v = 2 / (2 - r).
+    """
+    r = np.linspace(1e-4, 1, 10_000)
+    v = 2 / (2 - r)
+    return float(r[np.argmin(np.abs((1 - r) ** (2 * steps) * (ratio**2 - v) + v - 1))])
+
+
+@cache
+def _level(schedule: Schedule, t: float) -> float:
+    """sigma / alpha, the noise level in the variance-exploding frame."""
+    return float((-schedule.log_snr(t) / 2).exp())

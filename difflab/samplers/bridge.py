@@ -1,0 +1,45 @@
+"""q(x_s | x_t, x_0) between any two times: the law that ancestral sampling and DDIM draw from.
+
+With lambda = log-SNR and r = exp(lambda_t - lambda_s) < 1, everything follows without a cancelling difference:
+
+    q(x_s | x_t, x_0) = N(c_x x_t + c_0 x_0, var I)
+    c_x = r alpha_s / alpha_t,   c_0 = alpha_s (1 - r),   var = sigma_s^2 (1 - r),   beta = sigma_t^2 (1 - r),
+
+beta being the variance of the forward step q(x_t | x_s). At s = 0: r = 0, c_x = 0, c_0 = 1, var = 0.
+On the times of a chain these are its `posterior` and `beta`; on a part of them, those of the sub-chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """The numbers above for one pair (t, s), 0-dim float64 on the CPU."""
+
+    alpha_t: Tensor
+    sigma_t: Tensor
+    alpha_s: Tensor
+    sigma_s: Tensor
+    c_x: Tensor
+    c_0: Tensor
+    var: Tensor
+    beta: Tensor
+
+
+def bridge(schedule: Schedule, t: float, s: float) -> Bridge:
+    """The bridge from t down to s, 0 <= s < t <= 1."""
+    alpha_t, sigma_t = schedule.alpha_sigma(t)
+    alpha_s, sigma_s = schedule.alpha_sigma(s)
+    fall = schedule.log_snr(t) - schedule.log_snr(s)
+    rest = -torch.expm1(fall)
+    c_x = fall.exp() * alpha_s / alpha_t
+    return Bridge(
+        alpha_t, sigma_t, alpha_s, sigma_s, c_x, alpha_s * rest, sigma_s**2 * rest, sigma_t**2 * rest
+    )

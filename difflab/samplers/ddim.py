@@ -1,0 +1,43 @@
+"""DDIM: the family of reverse steps that all keep the marginals, from deterministic to ancestral."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..denoisers import Denoiser
+from .base import Sampler, State, like
+from .bridge import bridge
+
+
+@dataclass(frozen=True)
+class DDIM(Sampler):
+    """x_s = alpha_s x_0 + sqrt(sigma_s^2 - d^2) eps + d z, d^2 = eta^2 var q(x_s | x_t, x_0) (Song et al. 2021, eqs. 12 and 16).
+
+    Args:
+        eta: 0 is deterministic, a first-order step of the probability-flow ODE; 1 is ancestral sampling with the small variance.
+    """
+
+    eta: float = 0.0
+    order: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f"eta must lie between 0 (deterministic) and 1 (ancestral), but got {self.eta}.")
+
+    @property
+    def label(self) -> str:
+        return "DDIM" if self.eta == 0 else f"DDIM (eta = {self.eta:g})"
+
+    def step(self, denoiser: Denoiser, state: State, s: float) -> State:
+        b = bridge(denoiser.schedule, state.t, s)
+        x0 = denoiser(state.x, state.t).mean
+        if s == 0:  # alpha = 1 and sigma = 0: what is left is x_0
+            return state.moved(x0, s, denoised=x0)
+        d2 = self.eta**2 * b.var
+        keep = (b.sigma_s**2 - d2).sqrt() / b.sigma_t
+        c_x, c_0, d = like(state.x, keep, b.alpha_s - keep * b.alpha_t, d2.sqrt())
+        x = c_x * state.x + c_0 * x0
+        if self.eta > 0:
+            x = x + d * state.noise.step(state.x, state.index)
+        return state.moved(x, s, denoised=x0)

@@ -1,0 +1,40 @@
+"""A pool of noise: every draw has a name, so that changing one knob leaves the other draws as they were.
+
+Row i of a draw is the same whatever the number of rows, and the draws of a run depend only on the pool's seed and their
+own name: more steps, another eta or another step size keep the initial noise, and step k keeps its noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+_START, _STEP = 0, 1
+
+
+@dataclass(frozen=True)
+class NoisePool:
+    """Standard normal draws, each from its own Philox stream keyed by (seed, purpose, step, substep)."""
+
+    seed: int
+
+    @classmethod
+    def drawn(cls, generator: Generator | None = None) -> NoisePool:
+        """A pool whose seed is one draw of `generator` (of torch's global one if None)."""
+        device = "cpu" if generator is None else generator.device
+        return cls(int(torch.randint(2**63 - 1, (), generator=generator, device=device).item()))
+
+    def start(self, n: int, shape: tuple[int, ...]) -> Tensor:
+        """What x at the first time is made of: (n, *shape) float32 on the CPU."""
+        return self._normal((n, *shape), _START)
+
+    def step(self, like: Tensor, index: int, substep: int = 0) -> Tensor:
+        """The noise of step `index`, in the shape, dtype and on the device of `like` (n, *shape)."""
+        return self._normal(tuple(like.shape), _STEP, index, substep).to(like.device, like.dtype)
+
+    def _normal(self, shape: tuple[int, ...], *name: int) -> Tensor:
+        stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, *name])))
+        return torch.from_numpy(stream.standard_normal(shape, dtype=np.float32))
