@@ -2,6 +2,7 @@
  * Native controls in the look of the panels: all reachable by keyboard and labelled. What a handler throws appears in
  * the panel's error line. Options with `kernel: true` are greyed by style.css when Python stopped.
  */
+import { format as formatNumber } from "./numbers";
 import { element, raise } from "./panel";
 
 type Listener = { signal: AbortSignal };
@@ -47,7 +48,7 @@ export interface SliderOptions extends Listener {
 const POSITIONS = 1000;
 
 export function slider(options: SliderOptions): Slider {
-  const { label, step, log = false, format = threeDigits, onInput, onChange, signal } = options;
+  const { label, step, log = false, format = formatNumber, onInput, onChange, signal } = options;
   let { min, max, value } = options;
   const root = element("label", "difflab-row");
   if (options.kernel) root.classList.add("difflab-kernel");
@@ -222,6 +223,7 @@ export function select({ label, choices, value, kernel, onChange, signal }: Choo
 
 export interface Readout {
   root: HTMLElement;
+  setLabel(label: string): void;
   /** `unit` follows in the same line; `exact` draws it green; an empty value is a quiet dash with `why` beside it. */
   set(value: string, extra?: { unit?: string; exact?: boolean; why?: string }): void;
 }
@@ -243,7 +245,7 @@ export function readout(label: string): Readout {
     }
   };
   set("");
-  return { root, set };
+  return { root, set, setLabel: (text) => (name.textContent = text) };
 }
 
 export interface Chip {
@@ -264,18 +266,4 @@ export function chip(text = "", dot: string | null = null): Chip {
   };
   set(text, dot);
   return { root, set };
-}
-
-/** Three significant digits, as every number of the Lab is written. */
-export function threeDigits(value: number): string {
-  if (!Number.isFinite(value)) return value === Infinity ? "∞" : value === -Infinity ? "−∞" : "–";
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  const text =
-    size < 1e-3 || size >= 1e5
-      ? value.toExponential(1)
-      : size >= 100
-        ? value.toFixed(0)
-        : value.toPrecision(3);
-  return text.replace(/^-/, "−").replace("e+", "e");
 }

@@ -1,5 +1,6 @@
 /** The one time bar: play, step, a slider from 0 data to 1 noise, and the log-SNR along it. */
-import { button, threeDigits } from "./controls";
+import { button } from "./controls";
+import { format } from "./numbers";
 import { element } from "./panel";
 import { logSnr, type Schedule } from "./schedule";
 import type { Clock } from "./store";
@@ -34,13 +35,12 @@ export function timeBar(
     label: "Step",
     title: direction > 0 ? "One step towards noise" : "One step towards data",
     onClick: () => {
-      clock.pause();
-      clock.seek(step(clock.t));
+      scrub(clock, step(clock.t));
     },
     signal,
   });
   const track = element("div", "difflab-track");
-  const input = element("input", "difflab-range");
+  const input = element("input", "difflab-range difflab-scrub");
   input.type = "range";
   input.max = String(POSITIONS);
   input.setAttribute("aria-label", "time t, 0 is data, 1 is noise");
@@ -57,15 +57,14 @@ export function timeBar(
   input.addEventListener(
     "input",
     () => {
-      clock.pause();
-      clock.seek(Number(input.value) / POSITIONS);
+      scrub(clock, Number(input.value) / POSITIONS);
     },
     { signal },
   );
   const refresh = () => {
     input.value = String(Math.round(clock.t * POSITIONS));
     const now = schedule();
-    const level = now ? ` · log-SNR ${threeDigits(logSnr(now, clock.t))}` : "";
+    const level = now ? ` · log-SNR ${format(logSnr(now, clock.t))}` : "";
     middle.textContent = `t = ${clock.t.toFixed(3)}${level}`;
     input.setAttribute("aria-valuetext", middle.textContent);
     play.textContent = clock.playing ? "❚❚" : "▶";
@@ -82,28 +81,36 @@ export function togglePlay(clock: Clock, direction: 1 | -1): void {
   clock.play(direction);
 }
 
-/** Arrows scrub (with shift ten times as far), Home and End jump, space plays, while the focus is inside `el`. */
+/**
+ * Arrows scrub (with shift ten times as far), Home and End jump, space plays, while the focus is inside `el`.
+ *
+ * Listens on the window before anyone else: JupyterLab listens on the document and would take arrows and space for the
+ * notebook (change the cell, scroll).
+ */
 export function bindTimeKeys(el: HTMLElement, clock: Clock, signal: AbortSignal, direction: 1 | -1 = 1): void {
-  el.addEventListener(
-    "keydown",
-    (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const target = event.target as HTMLElement;
-      // A control with a use of its own for the key keeps it; the time slider takes arrows natively.
-      if (target.closest("input, select, textarea, [role=tab]") && event.key !== " ") return;
-      if (target.closest("button, select, textarea") && event.key === " ") return;
-      const stride = event.shiftKey ? 0.1 : 0.01;
-      if (event.key === "ArrowLeft") clock.seek(clock.t - stride);
-      else if (event.key === "ArrowRight") clock.seek(clock.t + stride);
-      else if (event.key === "Home") clock.seek(0);
-      else if (event.key === "End") clock.seek(1);
-      else if (event.key === " ") togglePlay(clock, direction);
-      else return;
-      if (event.key !== " ") clock.pause();
-      // JupyterLab would take the key for the notebook (arrows change cells).
-      event.preventDefault();
-      event.stopPropagation();
-    },
-    { signal },
-  );
+  const onKey = (event: KeyboardEvent) => {
+    const target = event.target as HTMLElement;
+    if (!el.contains(target) || event.ctrlKey || event.metaKey || event.altKey || hasOwnUse(target, event.key)) return;
+    const stride = event.shiftKey ? 0.1 : 0.01;
+    if (event.key === " ") togglePlay(clock, direction);
+    else if (event.key === "ArrowLeft") scrub(clock, clock.t - stride);
+    else if (event.key === "ArrowRight") scrub(clock, clock.t + stride);
+    else if (event.key === "Home") scrub(clock, 0);
+    else if (event.key === "End") scrub(clock, 1);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  window.addEventListener("keydown", onKey, { capture: true, signal });
+}
+
+function scrub(clock: Clock, t: number): void {
+  clock.pause();
+  clock.seek(t);
+}
+
+/** A control keeps the keys that it understands; the time slider itself scrubs like the rest. */
+function hasOwnUse(target: HTMLElement, key: string): boolean {
+  if (key === " ") return target.closest("button, select, textarea, input:not([type=range])") !== null;
+  return target.closest("input:not(.difflab-scrub), select, textarea, [role=tab]") !== null;
 }

@@ -1,7 +1,7 @@
 /**
  * Arrays on the wire: `{dtype, shape, data}` with the numbers as a binary buffer, never as a JSON list.
  *
- * In JupyterLab `data` is a DataView on the message; in a saved page the same bytes stand in `base64`. Bytes are
+ * In JupyterLab `data` is a DataView on the message; in a saved page it is `{base64}` with the same bytes. Bytes are
  * little-endian, as every browser's typed arrays are. float16 is decoded to float32 here, once, so that no scene has
  * to know about it.
  */
@@ -20,8 +20,7 @@ export interface NDArray<T extends TypedArray = TypedArray> {
 interface WireArray {
   dtype: string;
   shape: number[];
-  data?: DataView | ArrayBuffer | ArrayBufferView;
-  base64?: string;
+  data: ArrayBuffer | ArrayBufferView | { base64: string };
 }
 
 type Constructor = { new (buffer: ArrayBuffer): TypedArray; BYTES_PER_ELEMENT: number };
@@ -44,7 +43,7 @@ const decoded = new WeakMap<object, NDArray>();
 export function isWireArray(value: unknown): value is WireArray {
   if (value === null || typeof value !== "object") return false;
   const v = value as Partial<WireArray>;
-  return typeof v.dtype === "string" && Array.isArray(v.shape) && (v.data !== undefined || v.base64 !== undefined);
+  return typeof v.dtype === "string" && Array.isArray(v.shape) && v.data !== undefined;
 }
 
 /** Decode a trait: wire arrays become NDArray, also one level down in plain objects; anything else passes. */
@@ -62,7 +61,7 @@ export function decodeArray(wire: WireArray): NDArray {
   if (known) return known;
   const type = TYPES[wire.dtype];
   if (!type) throw new Error(`The kernel sent an array of type ${wire.dtype}, which this page does not know.`);
-  const bytes = wire.base64 !== undefined ? fromBase64(wire.base64) : bytesOf(wire.data!);
+  const bytes = bytesOf(wire.data);
   const count = wire.shape.reduce((product, n) => product * n, 1);
   if (bytes.byteLength !== count * type.BYTES_PER_ELEMENT) {
     throw new Error(
@@ -77,7 +76,8 @@ export function decodeArray(wire: WireArray): NDArray {
   return array;
 }
 
-function bytesOf(data: ArrayBuffer | ArrayBufferView): Uint8Array {
+function bytesOf(data: WireArray["data"]): Uint8Array {
+  if ("base64" in data) return fromBase64(data.base64);
   return ArrayBuffer.isView(data)
     ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     : new Uint8Array(data);

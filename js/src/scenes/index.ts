@@ -1,4 +1,4 @@
-/** The scenes by the name of their `scene` trait, which is the Python class's. */
+/** The scenes by the name of their Python class, which is the value of the `scene` trait. */
 import type { Scene } from "../core/store";
 import { forwardNoising } from "./forward_noising";
 import { lab } from "./lab";
@@ -8,14 +8,15 @@ import { trainingMonitor } from "./training_monitor";
 import { whereTheBitsGo } from "./where_the_bits_go";
 
 const SCENES: Record<string, Scene> = {
-  forward_noising: forwardNoising,
-  schedule_desk: scheduleDesk,
-  reverse_trajectories: reverseTrajectories,
-  where_the_bits_go: whereTheBitsGo,
-  training_monitor: trainingMonitor,
-  lab,
+  ForwardNoising: forwardNoising,
+  ScheduleDesk: scheduleDesk,
+  ReverseTrajectories: reverseTrajectories,
+  WhereTheBitsGo: whereTheBitsGo,
+  TrainingMonitor: trainingMonitor,
+  Lab: lab,
 };
 
+/** Throws an Error with one sentence for a name that is none of them. */
 export function findScene(name: string): Scene {
   const scene = SCENES[name];
   if (!scene) throw new Error(`This page has no scene called "${name}"; it has ${Object.keys(SCENES).join(", ")}.`);

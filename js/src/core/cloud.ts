@@ -1,0 +1,112 @@
+/** How scenes draw a batch of samples: points in the plane as a splat, images as a sheet. */
+import { DensityPainter, gridOver, marginalDensity, type Grid, type Mixture } from "./density";
+import { sheet, SheetPainter, type Sheet } from "./images";
+import { centredView, Splat, type View } from "./splat";
+import type { Surface } from "./stage";
+import type { AlphaSigma } from "./schedule";
+import type { Store } from "./store";
+import { rgb } from "./theme";
+
+/** How samples look, from the traits `kind`, `image_shape`, `extent` and `range`. */
+export interface Look {
+  images: boolean;
+  shape: [number, number];
+  extent: number;
+  range: [number, number];
+}
+
+export function readLook(store: Store): Look {
+  const images = store.get<string>("kind") === "images";
+  const [h = 1, w = 1] = store.get<number[] | undefined>("image_shape") ?? [];
+  const [low = -1, high = 1] = store.get<number[] | undefined>("range") ?? [];
+  return { images, shape: [h, w], extent: store.get<number | undefined>("extent") ?? 3, range: [low, high] };
+}
+
+/** A variance-exploding x_t grows with sigma: the view grows along with sqrt(alpha^2 + sigma^2), which is 1 for VP. */
+export function viewScale({ alpha, sigma }: AlphaSigma): number {
+  return Math.max(1, Math.hypot(alpha, sigma));
+}
+
+/** Opacity of one point among 20,000 on a screen of one device pixel per CSS pixel. */
+const INK = 0.42;
+const DENSITY_STRENGTH = 0.3;
+const DENSITY_ROWS = 72;
+const SMALLEST_IMAGE = 34; // CSS pixels
+
+export class CloudPainter {
+  private readonly splat = new Splat();
+  private readonly density = new DensityPainter();
+  private readonly sheets = new SheetPainter();
+  private layout: { key: string; at: Sheet } | null = null;
+  private known: { key: string; density: Float64Array; grid: Grid; mixture: Mixture } | null = null;
+
+  /** The view of points at a noise level, in device pixels. */
+  view({ width, height }: Surface, look: Look, level: AlphaSigma): View {
+    return centredView(width, height, look.extent * viewScale(level));
+  }
+
+  /** Points or images a x + b y; `x` and `y` are (n, d) row-major. */
+  samples(
+    surface: Surface,
+    look: Look,
+    view: View,
+    [x, y]: readonly [Float32Array, Float32Array],
+    [a, b]: readonly [number, number],
+    level: AlphaSigma,
+    color: { points: string; border: string },
+  ): void {
+    const { context, width, height, ratio } = surface;
+    if (look.images) {
+      const [h, w] = look.shape;
+      const at = this.sheet(Math.floor(x.length / (h * w)), look, surface);
+      const scale = viewScale(level);
+      this.sheets.draw(context, x, y, [a / scale, b / scale], look.shape, at, look.range, color.border);
+      return;
+    }
+    this.splat.resize(width, height);
+    this.splat.clear();
+    this.splat.addMixed(x, y, a, b, view);
+    // Fewer points are drawn darker, and each covers as many CSS pixels on a fine screen as on a coarse one.
+    const crowd = Math.min(4, Math.max(0.3, 40000 / Math.max(1, x.length)));
+    this.splat.draw(context, rgb(color.points), 1 - (1 - INK) ** (ratio * ratio * crowd));
+  }
+
+  /** The exact marginal density of `mixture` at the level, behind the points. */
+  marginal(surface: Surface, mixture: Mixture, view: View, { alpha, sigma }: AlphaSigma, color: string): void {
+    const { width, height, context } = surface;
+    const key = [width, height, view.scale, alpha, sigma].join();
+    if (this.known?.key !== key || this.known.mixture !== mixture) {
+      const grid = gridOver(width, height, view, DENSITY_ROWS);
+      this.known = { key, grid, mixture, density: marginalDensity(mixture, alpha, sigma, grid) };
+    }
+    this.density.draw(context, this.known.density, this.known.grid, view, rgb(color), DENSITY_STRENGTH);
+  }
+
+  private sheet(n: number, look: Look, { width, height, ratio }: Surface): Sheet {
+    const key = [n, ...look.shape, width, height, ratio].join();
+    if (this.layout?.key !== key) {
+      this.layout = { key, at: sheet(n, look.shape, width, height, SMALLEST_IMAGE * ratio) };
+    }
+    return this.layout.at;
+  }
+}
+
+/** Lines of a few samples, each a list of (x, y) in data units, with a dot at the end. */
+export function drawPaths(surface: Surface, view: View, paths: readonly Float64Array[], color: string): void {
+  const { context, ratio } = surface;
+  context.strokeStyle = context.fillStyle = color;
+  context.lineWidth = 1.5 * ratio;
+  context.lineJoin = context.lineCap = "round";
+  for (const path of paths) {
+    context.beginPath();
+    for (let i = 0; i + 1 < path.length; i += 2) {
+      context.lineTo(view.x0 + view.scale * path[i]!, view.y0 - view.scale * path[i + 1]!);
+    }
+    context.stroke();
+    const last = path.length - 2;
+    if (last < 0) continue;
+    context.beginPath();
+    context.arc(view.x0 + view.scale * path[last]!, view.y0 - view.scale * path[last + 1]!, 2.2 * ratio, 0, 2 * Math.PI);
+    context.fill();
+  }
+}

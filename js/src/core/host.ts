@@ -1,0 +1,38 @@
+/** What both hosts do with a scene: give it a clock linked to `t`, and show what it throws. */
+import { createClock, linkClock } from "./clock";
+import { element, sentence } from "./panel";
+import type { Scene, Store } from "./store";
+import "./style.css";
+
+/**
+ * Run the scene that `find` returns in `el` until `signal` aborts.
+ *
+ * What a scene throws while it draws reaches its panel; what reaches nobody is one red line above the scene.
+ */
+export async function mount(
+  find: () => Scene,
+  store: (onError: (error: unknown) => void) => Store,
+  el: HTMLElement,
+  signal: AbortSignal,
+): Promise<void> {
+  el.classList.add("difflab", "difflab-root");
+  const line = element("p", "difflab-error");
+  line.setAttribute("role", "alert");
+  line.hidden = true;
+  const place = element("div", "difflab-place");
+  el.replaceChildren(line, place);
+  const show = (error: unknown) => {
+    line.textContent = sentence(error);
+    line.hidden = false;
+  };
+  el.addEventListener("difflab-error", (event) => show((event as CustomEvent).detail), { signal });
+  try {
+    const root = store(show);
+    el.classList.toggle("difflab-no-kernel", !root.hasKernel);
+    const clock = createClock({ onError: show });
+    linkClock(root, clock, signal);
+    await find()(root, place, clock, signal);
+  } catch (error) {
+    show(error);
+  }
+}

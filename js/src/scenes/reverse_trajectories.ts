@@ -1,0 +1,204 @@
+/**
+ * ReverseTrajectories: samples on their way from noise to data, by the exact denoiser and by the learned one, from the
+ * same noise. Frames crossed the wire once; the clock moves through them at display rate.
+ */
+import { createPanel, element, followMessages } from "../core/panel";
+import { CloudPainter, drawPaths, readLook, viewScale, type Look } from "../core/cloud";
+import { readMixture, type Mixture } from "../core/density";
+import { onNextFrame } from "../core/frame";
+import { count, format } from "../core/numbers";
+import { alphaSigma, type Schedule } from "../core/schedule";
+import { createStage, type Stage, type Surface } from "../core/stage";
+import type { Clock, Scene, Store } from "../core/store";
+import { colors } from "../core/theme";
+import { bindTimeKeys, timeBar } from "../core/timebar";
+import { blendAt, frame, nextTime, noise, pathOf, readTrajectory, type Trajectory } from "../core/trajectory";
+import type { NDArray } from "../core/wire";
+import { samplingControls } from "./sampling_controls";
+
+const PATHS = 7;
+const WAITING = { points: 2000, images: 36 };
+
+/** What one stage shows: a run, the state of a run under way, or plain noise. */
+interface Shown {
+  trajectory: Trajectory | null;
+  live: Float32Array | null;
+}
+
+interface Picture {
+  look: Look;
+  schedule: Schedule;
+  mixture: Mixture | null;
+  exact: Trajectory | null;
+  learned: Trajectory | null;
+  live: Float32Array | null;
+  liveTime: number;
+  waiting: Float32Array;
+}
+
+export const reverseTrajectories: Scene = (store, el, clock, signal) => {
+  const panel = createPanel(el, { title: "Reverse trajectories" });
+  followMessages(store, panel, signal);
+  let picture = readPicture(store, null);
+  const followLive = liveFollower(clock);
+
+  const pair = element("div", "difflab-pair");
+  panel.body.append(pair);
+  const show = (side: Side) => (surface: Surface) => drawSide(surface, side, picture, clock.t, el);
+  const exact = createSide(pair, "exact", signal, (side) => show(side));
+  const learned = createSide(pair, "learned", signal, (side) => show(side));
+  const sides = [exact, learned];
+
+  const redraw = () => sides.forEach((side) => side.stage.redraw());
+  const refresh = onNextFrame(
+    panel.guard(() => {
+      picture = readPicture(store, picture);
+      const running = picture.live !== null;
+      exact.shown = { trajectory: picture.exact, live: null };
+      learned.shown = { trajectory: picture.learned, live: picture.live };
+      exact.stage.root.hidden = !picture.exact;
+      // With nothing at all to show, this side shows the noise that sampling will start from.
+      learned.stage.root.hidden = !picture.learned && !running && picture.exact !== null;
+      learned.name = picture.learned || running ? "learned" : "";
+      panel.setNote(note(picture));
+      followLive.move(running ? picture.liveTime : null);
+      redraw();
+    }),
+    signal,
+  );
+
+  if (!store.embedded) {
+    sides.forEach(({ stage }) => (stage.canvas.tabIndex = 0));
+    const step = (t: number) => nextTime((picture.learned ?? picture.exact)?.times ?? new Float32Array(), t);
+    const bar = timeBar(clock, () => picture.schedule, signal, { direction: -1, step });
+    panel.footer.append(bar.root);
+    bindTimeKeys(el, clock, signal, -1);
+    store.on("schedule", bar.refresh, signal);
+  }
+  panel.footer.append(samplingControls(store, followLive.start, signal));
+  for (const name of TRAITS) store.on(name, refresh, signal);
+  clock.subscribe(redraw, signal);
+  refresh();
+};
+
+const TRAITS = ["times", "exact", "learned", "live", "live_t", "mixture", "schedule", "kind", "image_shape"].concat([
+  "extent",
+  "range",
+]);
+
+interface Side {
+  stage: Stage;
+  caption: HTMLElement;
+  kind: "exact" | "learned";
+  /** The word in the corner; "" while there is only noise. */
+  name: string;
+  shown: Shown;
+  painter: CloudPainter;
+}
+
+function createSide(
+  parent: HTMLElement,
+  kind: Side["kind"],
+  signal: AbortSignal,
+  draw: (side: Side) => (surface: Surface) => void,
+): Side {
+  const side = { kind, name: kind, shown: { trajectory: null, live: null }, painter: new CloudPainter() } as unknown as Side;
+  side.stage = createStage(parent, (surface) => draw(side)(surface), signal);
+  side.caption = element("p", "difflab-caption difflab-corner");
+  side.stage.root.append(side.caption);
+  return side;
+}
+
+function readPicture(store: Store, before: Picture | null): Picture {
+  const look = readLook(store);
+  const times = store.get<NDArray | null>("times");
+  const live = store.get<NDArray | null>("live");
+  const dim = look.images ? look.shape[0] * look.shape[1] : 2;
+  const n = look.images ? WAITING.images : WAITING.points;
+  const waiting = before?.waiting.length === n * dim ? before.waiting : noise(n, dim, store.get<number>("seed") ?? 0);
+  return {
+    look,
+    schedule: store.get<Schedule>("schedule"),
+    mixture: look.images ? null : readMixture(store.get("mixture")),
+    exact: readTrajectory(times, store.get<NDArray | null>("exact")),
+    learned: readTrajectory(times, store.get<NDArray | null>("learned")),
+    live: (live?.data as Float32Array | undefined) ?? null,
+    liveTime: store.get<number | undefined>("live_t") ?? 1,
+    waiting,
+  };
+}
+
+function drawSide(surface: Surface, side: Side, picture: Picture, clockTime: number, el: HTMLElement): void {
+  const { look, schedule, mixture } = picture;
+  const { trajectory, live } = side.shown;
+  const color = colors(el);
+  const empty = !trajectory && !live;
+  // While a run is under way both sides show its time, so that they stay comparable.
+  const t = empty ? 1 : picture.live ? picture.liveTime : clockTime;
+  const level = alphaSigma(schedule, t);
+  const view = side.painter.view(surface, look, level);
+  if (mixture && !empty) side.painter.marginal(surface, mixture, view, level, color.noise);
+  const drawn = { points: empty ? color.noise : color[side.kind], border: color.line };
+  if (live) {
+    side.painter.samples(surface, look, view, [live, live], [1, 0], level, drawn);
+  } else if (trajectory) {
+    const { before, after, u } = blendAt(trajectory.times, t);
+    const ends = [frame(trajectory, before), frame(trajectory, after)] as const;
+    side.painter.samples(surface, look, view, ends, [1 - u, u], level, drawn);
+    if (!look.images) {
+      const chosen = Array.from({ length: Math.min(PATHS, trajectory.samples) }, (_, k) => k);
+      drawPaths(surface, view, chosen.map((i) => pathOf(trajectory, i, t)), color.path); // prettier-ignore
+    }
+  } else {
+    const spread = viewScale(level);
+    side.painter.samples(surface, look, view, [picture.waiting, picture.waiting], [spread, 0], level, drawn);
+  }
+  side.caption.textContent = empty ? "pure noise, where sampling starts" : live ? `${side.name} · t = ${format(t)}` : side.name;
+  side.caption.classList.toggle("difflab-exact", !empty && side.kind === "exact");
+  side.caption.classList.toggle("difflab-learned", !empty && side.kind === "learned");
+  side.stage.describe(describe(side, picture, t));
+}
+
+function note({ exact, learned, live, look }: Picture): string {
+  if (live) return "sampling";
+  const run = learned ?? exact;
+  if (!run) return "not sampled yet";
+  const what = `${count(run.samples)} ${look.images ? "images" : "points"}`;
+  return exact && learned ? `${what} · same noise` : what;
+}
+
+function describe({ kind, shown }: Side, { look }: Picture, t: number): string {
+  const what = look.images ? "images" : "points";
+  if (!shown.trajectory && !shown.live) return `Pure noise: no ${what} have been sampled yet.`;
+  return `Reverse trajectories of the ${kind} denoiser at t = ${t.toFixed(2)}.`;
+}
+
+/**
+ * After "Sample" was pressed here, the clock follows the run from noise to data; a hand on the clock ends that.
+ * `move` takes the run's time, or null when no run is under way.
+ */
+function liveFollower(clock: Clock): { start: () => void; move: (t: number | null) => void } {
+  let following = false;
+  let seen = false;
+  let sought = NaN;
+  return {
+    start() {
+      clock.pause();
+      following = true;
+      seen = false;
+      sought = clock.t;
+    },
+    move(t) {
+      if (!following) return;
+      if (clock.t !== sought || clock.playing) following = false;
+      else if (t !== null) {
+        seen = true;
+        clock.seek(t);
+        sought = clock.t;
+      } else if (seen) {
+        following = false;
+        clock.seek(0);
+      }
+    },
+  };
+}
