@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .schedules import Schedule
+from .schedules import Schedule, VPLinear
 
 
 class MarkovChain:
@@ -29,8 +29,29 @@ class MarkovChain:
     def __init__(self, schedule: Schedule, steps: int) -> None:
         if isinstance(steps, bool) or int(steps) != steps or steps < 1:
             raise ValueError(f"A chain needs a whole number of steps, T >= 1, but got {steps}.")
-        self.schedule, self.steps = schedule, int(steps)
-        self.alpha, self.sigma = schedule.table(self.steps)
+        self._fill(schedule, *schedule.table(int(steps)))
+
+    @classmethod
+    def from_betas(cls, betas: Tensor, schedule: Schedule | None = None) -> MarkovChain:
+        """A variance-preserving chain with these `betas` (T,), such as a published table kept at another T.
+
+        `schedule` (VPLinear by default) is the clock: `times` are where it has the same log-SNR, and what a denoiser made for
+        it is called with. Raises ValueError unless every beta lies in (0, 1), or if the clock does not reach the chain's end.
+        """
+        betas = torch.as_tensor(betas, dtype=torch.float64)
+        if betas.ndim != 1 or len(betas) < 1 or not bool(((betas > 0) & (betas < 1)).all()):
+            raise ValueError("betas must be a list of numbers between 0 and 1, one for each step.")
+        schedule = VPLinear() if schedule is None else schedule
+        log_alpha_bar = torch.cat([torch.zeros(1, dtype=torch.float64), torch.log1p(-betas).cumsum(0)])
+        chain = cls.__new__(cls)
+        chain._fill(schedule, (log_alpha_bar / 2).exp(), (-torch.expm1(log_alpha_bar)).sqrt())
+        if not schedule.variance_preserving or chain.log_snr[-1] < schedule.log_snr(1.0) - 1e-9:
+            raise ValueError(f"{schedule} cannot be the clock of these betas: it has no such noise levels.")
+        return chain
+
+    def _fill(self, schedule: Schedule, alpha: Tensor, sigma: Tensor) -> None:
+        self.schedule, self.steps = schedule, len(alpha) - 1
+        self.alpha, self.sigma = alpha, sigma
         self.log_snr = 2 * (self.alpha.log() - self.sigma.log())
         self.times = torch.cat([torch.zeros(1, dtype=torch.float64), schedule.t_of_log_snr(self.log_snr[1:])])
         self.alpha_bar = self.alpha.square()

@@ -5,6 +5,8 @@ A variance-exploding schedule has a lowest level sigma_min above 0; its grids vi
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -53,7 +55,7 @@ def check_decreasing(times: tuple[float, ...]) -> None:
         raise ValueError(f"A grid needs at least two times, but has {len(times)}.")
     if not all(0 <= t <= 1 for t in times):
         raise ValueError("Every time of a grid must lie in [0, 1]: 0 is data, 1 is noise.")
-    if any(s >= t for t, s in zip(times, times[1:], strict=False)):
+    if any(s >= t for t, s in pairwise(times)):
         raise ValueError("The times of a grid must decrease strictly, from noise to data.")
     if times[-1] != 0:
         raise ValueError(f"A grid must end at 0, the data, but ends at {times[-1]:.4g}.")

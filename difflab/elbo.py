@@ -1,0 +1,256 @@
+"""Estimates of the ELBO's terms: every step, or bins of steps under a cost that is known beforehand.
+
+Inside a bin the steps are drawn from strata of equal width, two draws in each: the mean is unbiased, and the differences
+of the pairs give the standard error. One row of a denoiser is spent on each draw.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator, Tensor
+
+from .chain import MarkovChain
+from .data import DataSet
+from .decoders import decoder_of
+from .denoisers import Denoiser, ExactDenoiser
+from .bound import check, noised, prior_term, term, term_of
+
+
+__all__ = ["Terms", "gap", "optimal", "prior_term", "stratified", "term", "terms"]
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """The terms of an ELBO, or of the difference of two, with standard errors; float64.
+
+    Attributes:
+        edges: (B + 1,) times between the bins, from t_1 to t_T.
+        L: (B,) sum over each bin of the terms L_{k-1}, k = 2..T; with one bin for each step, L[k - 2] = L_{k-1}.
+        L_error: (B,).
+        L_0, L_0_error, L_T: the first and the last term; L_T is exact.
+        dim: coordinates of a sample; discrete: whether its likelihood is of discrete data, and so has bits.
+        unit: "nats" (per sample), "nats/dim" or "bits/dim".
+        rows: how many rows each denoiser was asked for.
+    """
+
+    edges: Tensor
+    L: Tensor
+    L_error: Tensor
+    L_0: float
+    L_0_error: float
+    L_T: float
+    dim: int
+    discrete: bool
+    unit: str = "nats"
+    rows: int = 0
+
+    @property
+    def total(self) -> float:
+        """The bound on -log p(x_0): L_T + sum of L + L_0."""
+        return self.L_T + float(self.L.sum()) + self.L_0
+
+    @property
+    def total_error(self) -> float:
+        return math.hypot(float(self.L_error.square().sum().sqrt()), self.L_0_error)
+
+    def per_dim(self) -> Terms:
+        """The same in bits/dim for discrete data, in nats/dim for continuous data."""
+        if self.unit != "nats":
+            return self
+        scale = 1 / (self.dim * (math.log(2) if self.discrete else 1))
+        return replace(
+            self,
+            L=self.L * scale,
+            L_error=self.L_error * scale,
+            L_0=self.L_0 * scale,
+            L_0_error=self.L_0_error * scale,
+            L_T=self.L_T * scale,
+            unit="bits/dim" if self.discrete else "nats/dim",
+        )
+
+    def __add__(self, other: Terms) -> Terms:
+        """Term by term, errors as of independent estimates: optimal + gap = learned. ValueError unless bins and unit agree."""
+        if not torch.equal(self.edges, other.edges) or self.unit != other.unit:
+            raise ValueError("Only terms of the same bins and unit can be added.")
+        return replace(
+            self,
+            L=self.L + other.L,
+            L_error=torch.hypot(self.L_error, other.L_error),
+            L_0=self.L_0 + other.L_0,
+            L_0_error=math.hypot(self.L_0_error, other.L_0_error),
+            L_T=self.L_T + other.L_T,
+            rows=self.rows + other.rows,
+        )
+
+
+def terms(
+    denoiser: Denoiser,
+    chain: MarkovChain,
+    data: DataSet,
+    *,
+    samples_per_step: int = 32,
+    generator: Generator | None = None,
+    **options: object,
+) -> Terms:
+    """Every term by itself: T * samples_per_step rows. Options and errors as of `stratified`."""
+    bins = max(1, chain.steps - 1)
+    return stratified(
+        denoiser, chain, data, bins=bins, per_bin=samples_per_step, generator=generator, **options
+    )  # type: ignore[arg-type]
+
+
+def optimal(chain: MarkovChain, data: DataSet, **options: object) -> Terms:
+    """The terms of the oracle of `data`: the least any denoiser can have. As `terms`."""
+    return terms(ExactDenoiser(data, chain.schedule), chain, data, **options)  # type: ignore[arg-type]
+
+
+def stratified(
+    denoiser: Denoiser,
+    chain: MarkovChain,
+    data: DataSet,
+    *,
+    bins: int = 24,
+    per_bin: int = 8,
+    generator: Generator | None = None,
+    variance: str = "large",
+    likelihood: str | None = None,
+    conditional: bool = False,
+    oracle: ExactDenoiser | None = None,
+    device: str | torch.device = "cpu",
+    max_batch: int = 4096,
+) -> Terms:
+    """The terms in `bins` groups of neighbouring steps, in nats, for (bins + 1) * per_bin rows of the denoiser.
+
+    Args:
+        denoiser: an `ExactDenoiser` of this very `data` is its own oracle.
+        bins: at most one for each of the T - 1 steps.
+        per_bin: draws (x_0, k, eps) for each bin and for L_0; even.
+        generator: a CPU generator; the same seed gives the same draws, whatever the denoiser.
+        variance: "large" or "small".
+        likelihood: "discretised" or "density", to insist; by default what the data calls for.
+        conditional: pass each sample's label to the denoiser.
+        oracle: the exact denoiser of `data`, to reduce the noise (see `bound`).
+        device: where the denoiser is.
+        max_batch: rows at a time.
+
+    Raises ValueError if bins, per_bin, the schedules, the likelihood or the oracle's data do not fit.
+    """
+    if oracle is None and isinstance(denoiser, ExactDenoiser) and denoiser.data is data:
+        oracle = denoiser
+    _check_oracle(oracle, data)
+    decoder = decoder_of(data, likelihood)
+    check(chain, denoiser, variance)
+
+    def values(x0: Tensor, k: Tensor, eps: Tensor, *labels: Tensor) -> Tensor:
+        x_k, t = noised(chain, x0, k, eps)
+        predicted = denoiser(x_k, t, *labels)
+        truth = predicted if oracle is denoiser else None if oracle is None else oracle(x_k, t, *labels)
+        return term_of(chain, x0, k, predicted.mean, decoder=decoder, variance=variance, truth=truth)
+
+    design = _Design(chain, data, bins, per_bin, generator, conditional)
+    return design.estimate(values, prior_term(chain, data), device, max_batch)
+
+
+def gap(
+    denoiser: Denoiser,
+    oracle: ExactDenoiser,
+    chain: MarkovChain,
+    data: DataSet,
+    *,
+    bins: int = 24,
+    per_bin: int = 8,
+    generator: Generator | None = None,
+    variance: str = "large",
+    likelihood: str | None = None,
+    conditional: bool = False,
+    device: str | torch.device = "cpu",
+    max_batch: int = 4096,
+) -> Terms:
+    """Learned minus optimal, both at the same x_0, k and eps, so that what is left has little noise. As `stratified`.
+
+    Every bin is c_0^2 / (2 var_k) |E[x_0 | x_k] - m|^2 and never negative; L_0 of discrete data is a plain difference. Its
+    L_T is 0. `stratified(oracle, ...)` with many rows, once, plus this with few rows, often, is the learned ELBO live.
+    """
+    _check_oracle(oracle, data)
+    decoder = decoder_of(data, likelihood)
+    check(chain, denoiser, variance)
+
+    def values(x0: Tensor, k: Tensor, eps: Tensor, *labels: Tensor) -> Tensor:
+        x_k, t = noised(chain, x0, k, eps)
+        truth = oracle(x_k, t, *labels)
+        learned, least = (
+            term_of(chain, x0, k, mean, decoder=decoder, variance=variance, truth=truth)
+            for mean in (denoiser(x_k, t, *labels).mean, truth.mean)
+        )
+        return learned - least
+
+    return _Design(chain, data, bins, per_bin, generator, conditional).estimate(
+        values, 0.0, device, max_batch
+    )
+
+
+class _Design:
+    """The draws (x_0, k, eps): for L_0 (k = 1) and for each bin of k = 2..T, strata with two draws each."""
+
+    def __init__(
+        self,
+        chain: MarkovChain,
+        data: DataSet,
+        bins: int,
+        per_bin: int,
+        generator: Generator | None,
+        conditional: bool,
+    ) -> None:
+        if bins < 1 or per_bin < 2 or per_bin % 2:
+            raise ValueError(
+                f"Give 1 bin or more and an even number of draws for each, not {bins} and {per_bin}."
+            )
+        if conditional and data.classes is None:
+            raise ValueError(f"{data.name} has no classes to condition on.")
+        inner = torch.linspace(1, chain.steps, min(bins, chain.steps - 1) + 1).round().long()
+        ends = torch.cat(
+            [torch.zeros(1, dtype=torch.int64), inner]
+        )  # bin j holds the k in (ends[j], ends[j + 1]]
+        self.counts = ends.diff().double()
+        self.edges = chain.times[inner]
+        self.half, self.data = per_bin // 2, data
+        u = torch.rand(len(self.counts), self.half, 2, generator=generator, dtype=torch.float64)
+        place = (torch.arange(self.half)[:, None] + u) / self.half
+        k = ends[:-1, None, None] + 1 + (place * self.counts[:, None, None]).floor().long()
+        self.k = k.minimum(ends[1:, None, None]).flatten()
+        x0, labels = data.sample_labelled(len(self.k), generator)
+        eps = torch.randn(x0.shape, generator=generator)
+        self.draws = [x0, self.k, eps] + ([labels] if conditional and labels is not None else [])
+
+    def estimate(
+        self, values: Callable[..., Tensor], L_T: float, device: str | torch.device, max_batch: int
+    ) -> Terms:
+        with torch.no_grad():
+            batches = zip(*(d.split(max_batch) for d in self.draws), strict=True)
+            parts = [values(*(d.to(device) for d in batch)).cpu() for batch in batches]
+        pairs = torch.cat(parts).reshape(len(self.counts), self.half, 2)
+        mean = self.counts * pairs.mean((1, 2))
+        differences = (pairs[..., 0] - pairs[..., 1]).square().sum(1)
+        error = self.counts * differences.sqrt() / 2 / self.half
+        return Terms(
+            edges=self.edges,
+            L=mean[1:],
+            L_error=error[1:],
+            L_0=float(mean[0]),
+            L_0_error=float(error[0]),
+            L_T=L_T,
+            dim=self.data.dim,
+            discrete=self.data.levels is not None,
+            rows=len(self.k),
+        )
+
+
+def _check_oracle(oracle: ExactDenoiser | None, data: DataSet) -> None:
+    if oracle is not None and oracle.data is not data:
+        raise ValueError(
+            f"The oracle must know exactly the data of the terms, {data.name}; it knows {oracle.data.name}."
+        )
