@@ -3,5 +3,6 @@
 from .base import Denoiser, Posterior
 from .conditioned import Conditioned
 from .exact import ExactDenoiser
+from .network import NetworkDenoiser
 
-__all__ = ["Conditioned", "Denoiser", "ExactDenoiser", "Posterior"]
+__all__ = ["Conditioned", "Denoiser", "ExactDenoiser", "NetworkDenoiser", "Posterior"]

@@ -1,0 +1,29 @@
+"""Where tensors live: "auto" is the best device at hand."""
+
+from __future__ import annotations
+
+import torch
+
+
+def resolve(device: str | torch.device = "auto") -> torch.device:
+    """The device named; "auto" is cuda where there is one, else mps, else cpu.
+
+    Raises ValueError in one sentence if the name is unknown or this machine has no such device.
+    """
+    if isinstance(device, torch.device):
+        return device
+    if device == "auto":
+        return torch.device("cuda" if _has("cuda") else "mps" if _has("mps") else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"There is no device named {device!r}; choose auto, cpu, cuda, cuda:1, ... or mps."
+        ) from error
+    if resolved.type in ("cuda", "mps") and not _has(resolved.type):
+        raise ValueError(f"This machine offers torch no {resolved.type} device; choose auto or cpu.")
+    return resolved
+
+
+def _has(kind: str) -> bool:
+    return torch.cuda.is_available() if kind == "cuda" else torch.backends.mps.is_available()

@@ -1,0 +1,45 @@
+"""Networks: what is trained. Each is called as network(x, noise_level, labels) and keeps in `.config` what rebuilds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from ..data import DataSet
+from .mlp import MLP
+from .unet import UNet
+
+NETWORKS: dict[str, type[nn.Module]] = {"MLP": MLP, "UNet": UNet}
+
+_LARGEST = 65_536
+
+__all__ = ["MLP", "NETWORKS", "UNet", "network_for", "network_from"]
+
+
+def network_for(data: DataSet, *, conditional: bool = False, **options: Any) -> nn.Module:
+    """The network that fits `data`: a U-Net for images whose sides allow it, an MLP else; with its classes if `conditional`.
+
+    `options` go to the network (`width`, ...). Raises ValueError if `conditional` and the data has no classes.
+    """
+    if conditional and data.classes is None:
+        raise ValueError(f"{data.name} has no classes; train it with conditional=False.")
+    classes = data.classes if conditional else None
+    images = data.is_image and data.shape[1] % 4 == 0 and data.shape[2] % 4 == 0
+    return (UNet if images else MLP)(data.shape, classes=classes, **options)
+
+
+def network_from(name: str, config: dict[str, Any]) -> nn.Module:
+    """The network of this class name with this `.config`. Raises ValueError for an unknown name or option."""
+    if name not in NETWORKS:
+        raise ValueError(f"There is no network named {name!r}; choose one of {', '.join(NETWORKS)}.")
+    for option, value in config.items():  # a description may come from a file of someone else's
+        for number in value if isinstance(value, list) else [value]:
+            if number is not None and (type(number) is not int or not 1 <= number <= _LARGEST):
+                raise ValueError(
+                    f"{name}'s {option} must be whole numbers from 1 to {_LARGEST}, but got {value!r}."
+                )
+    try:
+        return NETWORKS[name](**{**config, "shape": tuple(config["shape"])})
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{name} cannot be built from the options {config}.") from error

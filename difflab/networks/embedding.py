@@ -1,0 +1,39 @@
+"""How a network is told the noise level and the class."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_SLOWEST, _FASTEST = 0.25, 8.0  # radians per unit of noise level: log-SNR / 4, which runs over about [-5, 5]
+
+
+class Condition(nn.Module):
+    """Noise level and class in one vector: a sinusoidal code of the level and a learned code of the class, added.
+
+    Args:
+        width: of the vector.
+        classes: number of classes, or None. Row `classes` of the table is "no class": what a network with classes sees
+            when it is asked without labels (Ho & Salimans 2022 train it by dropping labels).
+        waves: number of frequencies of the sinusoidal code.
+    """
+
+    def __init__(self, width: int, classes: int | None = None, waves: int = 16) -> None:
+        super().__init__()
+        rates = torch.logspace(0, 1, waves, base=_FASTEST / _SLOWEST, dtype=torch.float32) * _SLOWEST
+        self.register_buffer("rates", rates, persistent=False)
+        self.level = nn.Linear(2 * waves, width)
+        self.label = None if classes is None else nn.Embedding(classes + 1, width)
+        self.classes = classes
+        if self.label is not None:
+            nn.init.normal_(self.label.weight, std=0.5)
+
+    def forward(self, level: Tensor, labels: Tensor | None = None) -> Tensor:
+        """`level` (n,) or (1,), `labels` (n,) int64 or None -> (n, width), or (1, width) if neither names a row."""
+        angles = level[:, None] * self.rates
+        code = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
+        if self.label is None:
+            return code
+        if labels is None:
+            return code + self.label.weight[-1]
+        return code + self.label(labels)

@@ -1,0 +1,48 @@
+"""The network for points: a few dense layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .embedding import Condition
+
+
+class MLP(nn.Module):
+    """Dense layers with SiLU; the noise level and the class are added before the first of them.
+
+    Args:
+        shape: of one sample without the batch; it is flattened inside.
+        width: of each hidden layer.
+        depth: number of hidden layers.
+        classes: number of classes, or None.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], width: int = 128, depth: int = 3, classes: int | None = None
+    ) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = {
+            "shape": list(shape),
+            "width": width,
+            "depth": depth,
+            "classes": classes,
+        }
+        self.classes = classes
+        dim = int(torch.Size(shape).numel())
+        self.condition = Condition(width, classes)
+        self.first = nn.Linear(dim, width, bias=False)  # the condition brings the bias
+        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
+        self.last = nn.Linear(width, dim)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
+        """`x` (n, *shape), `level` (n,) or (1,), `labels` (n,) int64 or None -> (n, *shape)."""
+        h = F.silu(self.first(x.flatten(1)) + self.condition(level, labels))
+        for layer in self.hidden:
+            h = F.silu(layer(h))
+        return self.last(h).view_as(x)

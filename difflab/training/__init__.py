@@ -1,0 +1,26 @@
+"""Training: the loop as a generator, in the background, in plain use; checkpoints."""
+
+from .checkpoint import Checkpoint, CheckpointError, load, save
+from .curve import LossCurve
+from .ema import EMA
+from .fit import fit
+from .loop import TrainingDiverged, TrainingState, prepare, train
+from .run import Run, Settings
+from .trainer import Trainer
+
+__all__ = [
+    "EMA",
+    "Checkpoint",
+    "CheckpointError",
+    "LossCurve",
+    "Run",
+    "Settings",
+    "Trainer",
+    "TrainingDiverged",
+    "TrainingState",
+    "fit",
+    "load",
+    "prepare",
+    "save",
+    "train",
+]

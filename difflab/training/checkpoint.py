@@ -1,0 +1,181 @@
+"""Checkpoints: one safetensors file with everything a run consists of. Nothing in it is ever executed.
+
+Tensors as `Run.state` names them; the header carries, as JSON, `difflab` (what this file is, and its format's number), `config`
+and `versions`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import secrets
+import struct
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from ..denoisers.network import NetworkDenoiser
+from .run import Run
+
+FORMAT = 1
+_HEADER_LIMIT = 100_000_000  # bytes, as in the safetensors format itself
+
+
+class CheckpointError(ValueError):
+    """This file cannot be used; one sentence says why."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was read.
+
+    Attributes:
+        denoiser: with the averaged weights, on the CPU: the one to sample from.
+        step: how many updates it had.
+        config: "denoiser", "training" and "data", as in `Run.config`.
+        versions: of the writer: "difflab", "torch".
+        tensors: the whole state of the run, by name.
+    """
+
+    denoiser: NetworkDenoiser
+    step: int
+    config: dict[str, Any]
+    versions: dict[str, str]
+    tensors: dict[str, Tensor]
+
+    def continue_in(self, run: Run) -> None:
+        """Put `run` where this one stopped. Raises CheckpointError if it trains something else."""
+        for part, of in (("denoiser", "the denoiser"), ("data", "the data")):
+            mine, its = self.config[part], json.loads(json.dumps(run.config[part]))
+            for key in mine.keys() | its.keys():
+                if mine.get(key) != its.get(key):
+                    raise CheckpointError(
+                        f"This checkpoint cannot be resumed here: its {key} of {of} is {mine.get(key)}, not {its.get(key)}."
+                    )
+        run.restore(self.tensors)
+
+
+def save(run: Run, path: str | PathLike[str]) -> None:
+    """Write `run` to `path` in one stroke: whoever reads, or pulls the plug, finds the old file or the new one, never half."""
+    metadata = {
+        "difflab": json.dumps({"what": "checkpoint", "format": FORMAT}),
+        "config": json.dumps(run.config),
+        "versions": json.dumps({"difflab": _version(), "torch": torch.__version__}),
+    }
+    write_atomically(path, safetensors.torch.save(run.state(), metadata))
+
+
+def write_atomically(path: str | PathLike[str], content: bytes) -> None:
+    """Write beside `path`, flush to the disk, then rename over it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def load(path: str | PathLike[str], network: nn.Module | None = None) -> Checkpoint:
+    """Read a checkpoint. `network` stands in where the checkpoint is of a network that difflab did not define; it is copied.
+
+    Raises FileNotFoundError, or CheckpointError in one sentence for a file that is no checkpoint of ours, is cut short, is a
+    pickle, has another shape than its own description, or is of a newer format.
+    """
+    path = Path(path)
+    content = path.read_bytes()
+    header = _header(path.name, content)
+    try:
+        meta = header.get("__metadata__") or {}
+        kind = json.loads(meta["difflab"])
+        what, number = kind["what"], kind["format"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path.name} is a safetensors file, but not a difflab checkpoint.") from error
+    if what != "checkpoint" or not isinstance(number, int):
+        raise CheckpointError(f"{path.name} is a safetensors file, but not a difflab checkpoint.")
+    if number > FORMAT:
+        raise CheckpointError(
+            f"{path.name} was written by a newer difflab (format {number}, this one reads up to {FORMAT}); upgrade to read it."
+        )
+    try:
+        tensors = safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path.name} is damaged or cut short: its tensors do not fill the file."
+        ) from error
+    try:
+        config, versions = json.loads(meta["config"]), json.loads(meta["versions"])
+        step = int(tensors["step"])
+        own = config["denoiser"]["network"] is None
+        if own and network is None:
+            raise CheckpointError(f"{path.name} is of a network of your own; give it as network=.")
+        with torch.device("meta"):  # a shape that is wrong, or absurd, is found before any memory is taken
+            denoiser = NetworkDenoiser.from_config(
+                config["denoiser"], copy.deepcopy(network) if own else None
+            )
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path.name} does not describe a denoiser that this difflab knows: {error}"
+        ) from error
+    return Checkpoint(_filled(path.name, denoiser, tensors), step, config, versions, tensors)
+
+
+def _header(name: str, content: bytes) -> dict[str, Any]:
+    if content[:4] == b"PK\x03\x04" or content[:1] == b"\x80":
+        raise CheckpointError(
+            f"{name} is a pickle (torch.save), which can run code when opened; difflab reads only its own safetensors files."
+        )
+    size = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
+    if len(content) < 8 or content[8:9] != b"{" or size > _HEADER_LIMIT:
+        raise CheckpointError(f"{name} is not a difflab checkpoint.")
+    if len(content) < 8 + size:
+        raise CheckpointError(
+            f"{name} is cut short: {len(content)} bytes are left of it, and even its header needs {8 + size}."
+        )
+    try:
+        header = json.loads(content[8 : 8 + size])
+    except ValueError as error:
+        raise CheckpointError(f"{name} is not a difflab checkpoint: its header is not JSON.") from error
+    return header if isinstance(header, dict) else {}
+
+
+def _filled(name: str, denoiser: NetworkDenoiser, tensors: dict[str, Tensor]) -> NetworkDenoiser:
+    """`denoiser`, made on the meta device, with the averaged weights in it."""
+    weights = {k.removeprefix("ema/"): v for k, v in tensors.items() if k.startswith("ema/")}
+    expected = denoiser.state_dict()
+    for key in sorted(expected.keys() | weights.keys()):
+        want, have = expected.get(key), weights.get(key)
+        if want is None or have is None or want.shape != have.shape or want.dtype != have.dtype:
+            said = "missing" if have is None else f"of shape {tuple(have.shape)} and {have.dtype}"
+            due = "none" if want is None else f"{tuple(want.shape)} and {want.dtype}"
+            raise CheckpointError(
+                f"{name} does not fit its own description: {key} is {said}, where {due} is due."
+            )
+    own = denoiser.config["network"] is None
+    with torch.random.fork_rng(devices=[]):  # the first weights are overwritten at once
+        filled = NetworkDenoiser.from_config(denoiser.config, denoiser.network if own else None).cpu()
+    filled.load_state_dict(weights)
+    return filled.eval().requires_grad_(False)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("difflab")
+    except PackageNotFoundError:  # a checkout that was not installed
+        return "unknown"

@@ -1,0 +1,44 @@
+"""Exponential moving average of the weights: what is sampled from."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class EMA:
+    """avg <- d avg + (1 - d) weights after every step, with d = min(decay, (1 + k) / (10 + k)) at step k = 1, 2, ...
+
+    The warm-up (as in TensorFlow's ExponentialMovingAverage) is what keeps early averages from being the random first
+    weights. `module` is the average, a copy without gradients; buffers are copied from the model.
+    """
+
+    def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"The EMA's decay must lie in [0, 1), but got {decay}.")
+        self.decay = decay
+        self.module = clone(model)
+        self._average = list(self.module.parameters())
+        self._weights = list(model.parameters())
+        self._buffers = list(zip(self.module.buffers(), model.buffers(), strict=True))
+
+    def decay_at(self, step: int) -> float:
+        return min(self.decay, (1 + step) / (10 + step))
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after step number `step` (1, 2, ...)."""
+        torch._foreach_lerp_(self._average, self._weights, 1 - self.decay_at(step))
+        for average, own in self._buffers:
+            average.copy_(own)
+
+
+def clone(model: M) -> M:
+    """A copy of `model` without gradients, in evaluation mode, sharing nothing."""
+    twin = copy.deepcopy(model)
+    return twin.eval().requires_grad_(False)

@@ -1,0 +1,192 @@
+"""Training as a generator: each next() is one step. To pause is to stop calling next()."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from ..data import DataSet
+from ..denoisers.network import NetworkDenoiser
+from ..device import resolve
+from .checkpoint import Checkpoint, load, save
+from .ema import clone
+from .run import Run, Settings
+
+KEEP_EVERY = 100  # steps between copies of the run that a divergence falls back to
+CHECK_EVERY = 25  # steps between looks at the loss where looking means waiting for the device
+
+
+class TrainingDiverged(FloatingPointError):
+    """The loss became nan or inf. The run is back at its last good state.
+
+    Attributes:
+        step: at which the loss was not finite any more.
+        kept: the step of the weights that were kept.
+    """
+
+    def __init__(self, step: int, kept: int) -> None:
+        self.step, self.kept = step, kept
+        super().__init__(
+            f"Training diverged: the loss was not finite at step {step}; the weights of step {kept} were kept."
+            " Try a smaller learning rate."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """What one step yields.
+
+    Attributes:
+        step: 1, 2, ... : how many updates the weights have had.
+        loss: of this step's batch, before its update; a scalar on the device, without gradients (float(loss) waits for it).
+        run: the run itself, live: it changes with the next step.
+    """
+
+    step: int
+    loss: Tensor
+    run: Run
+
+    @property
+    def ema(self) -> NetworkDenoiser:
+        """A copy of the averaged denoiser as it is now."""
+        return clone(self.run.ema.module)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a checkpoint that `train(resume=path)` continues from."""
+        save(self.run, path)
+
+
+def train(
+    denoiser: NetworkDenoiser,
+    data: DataSet,
+    *,
+    steps: int,
+    generator: Generator | None = None,
+    conditional: bool | None = None,
+    device: str | torch.device = "auto",
+    resume: Checkpoint | str | PathLike[str] | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_every: int = 1000,
+    **settings: Any,
+) -> Iterator[TrainingState]:
+    """Train `denoiser` in place up to step number `steps` by denoising score matching; yields after every step.
+
+    Args:
+        denoiser: moved to `device`; it holds the raw weights, `state.ema` the averaged ones.
+        data: finite sets are kept on the device, densities are sampled as it goes.
+        steps: the last step's number; a resumed run does what is left.
+        generator: a CPU generator; it gives the seeds of the run's own streams. torch's global one if not given.
+        conditional: train with labels. By default if the network knows classes.
+        resume: a checkpoint, or its path; weights, average, moments, step and random streams are taken from it. On the CPU and
+            with the same settings the run goes on as if it had never been interrupted, to the bit.
+        checkpoint: path that is rewritten every `checkpoint_every` steps, at the end, and when training diverges (with the
+            last good state).
+        settings: of `Settings`: batch, lr, warmup, decay, ema, weight_decay, label_dropout, clip_gradient.
+
+    Raises ValueError at once, in one sentence, for bad arguments, and TrainingDiverged when the loss is nan or inf.
+    """
+    if isinstance(checkpoint_every, bool) or not isinstance(checkpoint_every, int) or checkpoint_every < 1:
+        raise ValueError(
+            f"checkpoint_every must be a whole number of at least 1, but got {checkpoint_every!r}."
+        )
+    run = prepare(
+        denoiser,
+        data,
+        steps=steps,
+        generator=generator,
+        conditional=conditional,
+        device=device,
+        resume=resume,
+        **settings,
+    )
+    return continued(run, checkpoint=checkpoint, checkpoint_every=checkpoint_every)
+
+
+def prepare(
+    denoiser: NetworkDenoiser,
+    data: DataSet,
+    *,
+    steps: int,
+    generator: Generator | None = None,
+    conditional: bool | None = None,
+    device: str | torch.device = "auto",
+    resume: Checkpoint | str | PathLike[str] | None = None,
+    **settings: Any,
+) -> Run:
+    """The run that `train` with these arguments would do, before its first step."""
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"steps must be a whole number of at least 1, but got {steps!r}.")
+    unknown = settings.keys() - Settings.__dataclass_fields__.keys()
+    if unknown:
+        raise ValueError(
+            f"There is no training setting named {min(unknown)!r}; choose from {', '.join(Settings.__dataclass_fields__)}."
+        )
+    run = Run(
+        denoiser,
+        data,
+        Settings(**settings),
+        steps=steps,
+        conditional=_conditional(denoiser, data, conditional),
+        device=resolve(device),
+        generator=generator,
+    )
+    if resume is not None:
+        (resume if isinstance(resume, Checkpoint) else load(resume, network=denoiser.network)).continue_in(
+            run
+        )
+    return run
+
+
+def continued(
+    run: Run, *, checkpoint: str | PathLike[str] | None = None, checkpoint_every: int = 1000
+) -> Iterator[TrainingState]:
+    """The steps that are left of `run`, one a next()."""
+    # A copy is good once the loss of the step after it proved finite; until then the one before it is kept.
+    good = candidate = run.state()
+    look = 1 if run.device.type == "cpu" else CHECK_EVERY
+    summed: Tensor | None = None
+    while run.step < run.steps:
+        if run.step % KEEP_EVERY == 0:
+            candidate = run.state()
+        loss = run.loss()
+        seen = loss.detach()
+        summed = seen if summed is None else summed + seen  # nan and inf stay in a sum
+        last = run.step + 1 == run.steps
+        if (run.step % look == 0 or last) and run.device.type != "meta":
+            if not math.isfinite(summed.item()):
+                step = run.step + 1
+                run.restore(good)
+                if checkpoint is not None:
+                    save(run, checkpoint)
+                raise TrainingDiverged(step, run.step)
+            good, summed = candidate, None
+        run.descend(loss)
+        if checkpoint is not None and (run.step % checkpoint_every == 0 or last) and _finite(run):
+            save(run, checkpoint)
+        yield TrainingState(run.step, seen, run)
+
+
+def _finite(run: Run) -> bool:
+    """Whether the weights may be written down: the loss that would tell is only computed in the next step."""
+    return all(bool(p.isfinite().all()) for p in run.parameters)
+
+
+def _conditional(denoiser: NetworkDenoiser, data: DataSet, asked: bool | None) -> bool:
+    if data.shape != tuple(getattr(denoiser.network, "config", {}).get("shape", data.shape)):
+        raise ValueError(
+            f"The network is made for samples of shape {tuple(denoiser.network.config['shape'])},"  # type: ignore[union-attr, index]
+            f" but {data.name} has {data.shape}."
+        )
+    conditional = denoiser.classes is not None if asked is None else asked
+    if conditional and (denoiser.classes is None or denoiser.classes != data.classes):
+        raise ValueError(
+            f"Training with labels needs a network that knows the data's classes:"
+            f" it knows {denoiser.classes or 'none'}, and {data.name} has {data.classes or 'none'}."
+        )
+    return conditional

@@ -1,0 +1,187 @@
+"""Everything a training run consists of, so that it can be continued as if it had never stopped."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Generator, Tensor
+
+from ..data import DataSet
+from ..denoisers.network import NetworkDenoiser
+from ..objectives.denoising import denoising_loss
+from .batches import batches
+from .ema import EMA
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. Raises ValueError, in one sentence, for values that cannot be.
+
+    Attributes:
+        batch: samples per step.
+        lr: learning rate after the warm-up.
+        warmup: steps over which the learning rate rises from 0.
+        decay: "constant", which may stop at any time, or "cosine" down to 0 at the last step.
+        ema: decay of the weights' moving average.
+        weight_decay: of AdamW.
+        label_dropout: share of a batch that is trained without its label, so that the network also knows all classes together.
+        clip_gradient: largest norm of the gradient, or None.
+    """
+
+    batch: int = 512
+    lr: float = 2e-3
+    warmup: int = 50
+    decay: Literal["constant", "cosine"] = "constant"
+    ema: float = 0.999
+    weight_decay: float = 0.0
+    label_dropout: float = 0.1
+    clip_gradient: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "warmup"):
+            value, least = getattr(self, name), 1 if name == "batch" else 0
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, but got {value!r}.")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"The learning rate must be a positive number, but got {self.lr!r}.")
+        if self.decay not in ("constant", "cosine"):
+            raise ValueError(f"decay must be constant or cosine, but got {self.decay!r}.")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"The EMA's decay must lie in [0, 1), but got {self.ema!r}.")
+        if not 0 <= self.label_dropout <= 1:
+            raise ValueError(f"label_dropout must lie in [0, 1], but got {self.label_dropout!r}.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be 0 or more, but got {self.weight_decay!r}.")
+        if self.clip_gradient is not None and not self.clip_gradient > 0:
+            raise ValueError(f"clip_gradient must be above 0, but got {self.clip_gradient!r}.")
+
+
+class Run:
+    """A denoiser being trained on data: weights, their average, the optimiser's moments, the step and the random streams.
+
+    Two streams: one draws data (on the CPU), one draws times and noise (on the device).
+    """
+
+    def __init__(
+        self,
+        denoiser: NetworkDenoiser,
+        data: DataSet,
+        settings: Settings,
+        *,
+        steps: int,
+        conditional: bool,
+        device: torch.device,
+        generator: Generator | None = None,
+    ) -> None:
+        self.denoiser, self.data, self.settings, self.steps = denoiser.to(device), data, settings, steps
+        self.conditional, self.device, self.step = conditional, device, 0
+        seeds = torch.randint(2**62, (2,), generator=generator, dtype=torch.int64).tolist()
+        self._batches = batches(data, settings.batch, device, Generator().manual_seed(seeds[0]), conditional)
+        # torch has no generator on the meta device of a dry run; there nothing is drawn
+        self.noise = None if device.type == "meta" else Generator(device).manual_seed(seeds[1])
+        self.parameters = [p for p in denoiser.parameters() if p.requires_grad]
+        fused = device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=fused
+        )
+        self.ema = EMA(denoiser, settings.ema)
+        self._no_label: Tensor | None = None
+        if conditional and settings.label_dropout > 0:
+            # evenly spread over the rows, since row i has the i-th stratum of t
+            rows = torch.arange(settings.batch, device=device, dtype=torch.float64)
+            share = settings.label_dropout
+            self._no_label = ((rows + 1) * share).floor() > (rows * share).floor()
+
+    def loss(self) -> Tensor:
+        """The loss of a fresh batch, with gradients."""
+        x0, labels = self._batches.draw()
+        if labels is not None and self._no_label is not None:
+            labels = labels.masked_fill(
+                self._no_label, self.data.classes
+            )  # the embedding's row for "no class"
+        return denoising_loss(self.denoiser, x0, labels, generator=self.noise).mean
+
+    def descend(self, loss: Tensor) -> None:
+        """One step of the optimiser and of the average, against the gradient of `loss`."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.settings.clip_gradient is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_gradient)
+        self.step += 1
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate(self.step)
+        self.optimizer.step()
+        self.ema.update(self.step)
+
+    def learning_rate(self, step: int) -> float:
+        """At step number `step` = 1, 2, ..."""
+        s = self.settings
+        rate = s.lr * min(1.0, step / s.warmup) if s.warmup else s.lr
+        if s.decay == "cosine":
+            rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, (step - 1) / self.steps)))
+        return rate
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of all that changes, by name, on the CPU: weights/, ema/, exp_avg/, exp_avg_sq/, streams/ and step."""
+        named = {f"weights/{k}": v for k, v in self.denoiser.state_dict().items()}
+        named |= {f"ema/{k}": v for k, v in self.ema.module.state_dict().items()}
+        for name, parameter in self._named_parameters():
+            for moment in ("exp_avg", "exp_avg_sq"):
+                value = self.optimizer.state.get(parameter, {}).get(moment)
+                named[f"{moment}/{name}"] = torch.zeros_like(parameter) if value is None else value
+        named |= {f"streams/{k}": v for k, v in self._batches.state().items()}
+        if self.noise is not None:
+            named["streams/noise"] = self.noise.get_state()
+        named["step"] = torch.tensor(self.step)
+        return {k: v.detach().to("cpu", copy=True).contiguous() for k, v in named.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up a `state` of a run with the same network. Raises ValueError if the tensors do not match."""
+        expected = {k: v.shape for k, v in self.state().items() if not k.startswith("streams/")}
+        found = {k: v.shape for k, v in state.items() if not k.startswith("streams/")}
+        for name in expected.keys() | found.keys():
+            if expected.get(name) != found.get(name):
+                raise ValueError(
+                    f"The state to resume from is of another network: {name} is {_shape(found.get(name))},"
+                    f" but this run has {_shape(expected.get(name))}."
+                )
+        self.denoiser.load_state_dict(_part(state, "weights/"))
+        self.ema.module.load_state_dict(_part(state, "ema/"))
+        self.step = int(state["step"])
+        for name, parameter in self._named_parameters():
+            self.optimizer.state[parameter] = {
+                "step": torch.tensor(float(self.step), device=self.device),
+                **{m: state[f"{m}/{name}"].to(self.device, copy=True) for m in ("exp_avg", "exp_avg_sq")},
+            }
+        streams = _part(state, "streams/")
+        if streams["data"].shape == self._batches.state()["data"].shape:
+            self._batches.restore(streams)
+        # a run that moved to another kind of device goes on with fresh noise: streams differ between devices
+        if (
+            self.noise is not None
+            and "noise" in streams
+            and streams["noise"].shape == self.noise.get_state().shape
+        ):
+            self.noise.set_state(streams["noise"])
+
+    def _named_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
+        return [(name, p) for name, p in self.denoiser.named_parameters() if p.requires_grad]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Everything but tensors, as plain JSON values."""
+        return {
+            "denoiser": self.denoiser.config,
+            "training": asdict(self.settings) | {"steps": self.steps, "conditional": self.conditional},
+            "data": {"name": self.data.name, "shape": list(self.data.shape), "classes": self.data.classes},
+        }
+
+
+def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else f"of shape {tuple(shape)}"

@@ -1,0 +1,240 @@
+"""Training in the background of a kernel: the loop of `train`, run by a thread that can be paused.
+
+One thread trains and is the only one to touch the run while it goes; all others set requests and read numbers. A kernel
+interrupt reaches only the main thread, so it ends `wait`, never training. torch computes with one thread here unless told
+otherwise: two OpenMP threads stall to a tenth of their speed as soon as a browser or a server takes a core.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from os import PathLike
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import DataSet
+from ..denoisers.network import NetworkDenoiser
+from .checkpoint import save
+from .curve import LossCurve
+from .ema import clone
+from .loop import CHECK_EVERY, TrainingDiverged, TrainingState, continued, prepare
+from .threads import limit_torch_threads
+
+State = Literal["idle", "running", "paused", "finished", "failed", "stopped"]
+_WINDOW = 2.0  # seconds over which the speed is measured
+
+
+class Trainer:
+    """Runs `train(denoiser, data, steps=steps, **options)` in a daemon thread.
+
+    Args:
+        on_step: called in the training thread after every step; must be quick. If it raises, training fails with its message.
+        threads: torch threads of the training thread; None leaves torch's default. Other threads are not affected.
+        options: of `train`, checkpoint and resume included; checked at once.
+
+    `denoiser` is moved and changed by the training; evaluate a `snapshot()` instead. All methods may be called from any
+    thread, also from `on_step`, but for `wait`.
+
+    Attributes:
+        state: idle, running, paused, finished, failed or stopped. The last three are ends.
+        step, total_steps: updates done, and the last step's number.
+        loss: of the last step (of the last few where the device is not the CPU); nan before the first.
+        steps_per_second: over the last two seconds of running; 0 when not running.
+        error: one sentence if training failed, else "".
+    """
+
+    def __init__(
+        self,
+        denoiser: NetworkDenoiser,
+        data: DataSet,
+        *,
+        steps: int,
+        on_step: Callable[[TrainingState], object] | None = None,
+        threads: int | None = 1,
+        **options: Any,
+    ) -> None:
+        saving = {k: options.pop(k) for k in ("checkpoint", "checkpoint_every") if k in options}
+        self._run = prepare(denoiser, data, steps=steps, **options)
+        self._loop = continued(self._run, **saving)
+        self.total_steps, self.on_step, self._threads = steps, on_step, threads
+        self.state: State = "idle"
+        self.step, self.loss, self.error = self._run.step, float("nan"), ""
+        self._curve = LossCurve()
+        self._marks: deque[tuple[float, int]] = deque()
+        self._unread: list[tuple[int, Tensor]] = []
+        self._turn = threading.Condition()  # held by whoever changes a field; never during a step
+        self._pause = self._stop = self._between = False
+        self._visitors = 0  # threads that want the run for themselves between two steps
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, or go on after a pause. RuntimeError once training has ended."""
+        with self._turn:
+            if self.state in ("finished", "failed", "stopped"):
+                raise RuntimeError(
+                    f"This training has {self.state}; make a new Trainer (resume= continues from a checkpoint)."
+                )
+            self._pause = False
+            if self._thread is None:
+                self.state = "running"
+                self._thread = threading.Thread(target=self._work, name="difflab-training", daemon=True)
+                self._thread.start()
+            self._turn.notify_all()
+
+    resume = start
+
+    def pause(self, timeout: float = 10.0) -> None:
+        """Stop after the step in hand, until `resume`, and wait for that. Nothing happens unless running."""
+        with self._turn:
+            if self.state != "running":
+                return
+            self._pause = True
+            if threading.current_thread() is not self._thread:
+                self._turn.wait_for(lambda: self.state != "running" or not self._pause, timeout)
+
+    def stop(self, timeout: float | None = 10.0) -> None:
+        """End after the step in hand, and wait for that. What was learned stays. Nothing happens after an end."""
+        with self._turn:
+            self._stop = True
+            if self._thread is None:
+                self.state = "stopped"
+            thread = self._thread
+            self._turn.notify_all()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def wait(self, timeout: float | None = None) -> State:
+        """Block until training ends (not while it is paused: that would never return) or `timeout` seconds have passed.
+
+        A kernel interrupt ends the waiting, not the training. Returns the state.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._turn:
+            while self.state == "running":
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    break
+                self._turn.wait(left)
+            return self.state
+
+    def snapshot(self, timeout: float = 10.0) -> NetworkDenoiser:
+        """A copy of the averaged denoiser as it is between two steps, to evaluate while training goes on.
+
+        TimeoutError if the step in hand takes longer than `timeout` seconds.
+        """
+        with self.between_steps(timeout):
+            return clone(self._run.ema.module)
+
+    def save(self, path: str | PathLike[str], timeout: float = 10.0) -> None:
+        """Write a checkpoint of the run as it is between two steps; training waits for it."""
+        with self.between_steps(timeout):
+            save(self._run, path)
+
+    @contextmanager
+    def between_steps(self, timeout: float = 10.0) -> Iterator[None]:
+        """Inside, no step is under way. TimeoutError if the step in hand takes longer than `timeout` seconds."""
+        with self._turn:
+            own = threading.current_thread() is self._thread
+            self._visitors += 1
+            try:
+                if not own and not self._turn.wait_for(
+                    lambda: self._between or self.state != "running", timeout
+                ):
+                    raise TimeoutError(
+                        f"The step of training in hand took longer than {timeout:g} seconds; ask again."
+                    )
+                yield
+            finally:
+                self._visitors -= 1
+                self._turn.notify_all()
+
+    def curve(self) -> np.ndarray:
+        """The loss so far, (m, 2) float32 of (step, loss), m <= 600: means over equal blocks of steps."""
+        with self._turn:
+            return self._curve.points()
+
+    @property
+    def steps_per_second(self) -> float:
+        with self._turn:
+            if self.state != "running" or len(self._marks) < 2:
+                return 0.0
+            (t0, k0), (t1, k1) = self._marks[0], self._marks[-1]
+            return (k1 - k0) / (t1 - t0) if t1 > t0 else 0.0
+
+    def _work(self) -> None:
+        end: State = "failed"
+        error = ""
+        try:
+            if self._threads is not None:
+                limit_torch_threads(self._threads)
+            end = self._train()
+        except TrainingDiverged as diverged:
+            error = str(diverged)
+        except Exception as failure:  # a thread's traceback shows nowhere in a notebook
+            error = f"Training failed at step {self.step + 1}: {type(failure).__name__}: {_one_line(failure)}"
+        with self._turn:
+            self._read_losses()
+            self.step = self._run.step
+            self.error, self.state = error, end
+            self._turn.notify_all()
+
+    def _train(self) -> State:
+        while self._may_go_on():
+            state = next(self._loop, None)
+            if state is None:
+                return "finished"
+            self._note(state)
+            if self.on_step is not None:
+                self.on_step(state)
+        return "stopped"
+
+    def _may_go_on(self) -> bool:
+        """Wait while paused or visited; False once stopped."""
+        with self._turn:
+            if self._pause or self._visitors:
+                self._read_losses()
+                while not self._stop and (self._pause or self._visitors):
+                    if self._pause and self.state == "running":
+                        self.state = "paused"
+                    self._between = True
+                    self._turn.notify_all()
+                    self._turn.wait()
+                self._between = False
+                if self.state == "paused" and not self._stop:
+                    self._marks.clear()  # the pause does not count as slow training
+                    self.state = "running"
+            return not self._stop
+
+    def _note(self, state: TrainingState) -> None:
+        now = time.perf_counter()
+        with self._turn:
+            self.step = state.step
+            self._marks.append((now, state.step))
+            while now - self._marks[0][0] > _WINDOW:
+                self._marks.popleft()
+            self._unread.append((state.step, state.loss))
+            # reading a loss waits for the device; on the CPU it is there already
+            if state.loss.device.type == "cpu" or len(self._unread) >= CHECK_EVERY:
+                self._read_losses()
+
+    def _read_losses(self) -> None:
+        if not self._unread:
+            return
+        losses = torch.stack([loss for _, loss in self._unread]).tolist()
+        for (step, _), loss in zip(self._unread, losses, strict=True):
+            if math.isfinite(loss):
+                self._curve.add(step, loss)
+                self.loss = loss
+        self._unread.clear()
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no message"])[0]
