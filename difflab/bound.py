@@ -91,16 +91,24 @@ def term_of(
             raise ValueError("The oracle must know the posterior variance; this denoiser does not.")
         bias = (_double(truth.mean) - mean).square().flatten(1).sum(1)
         error = _double(truth.var).flatten(1).sum(1) + bias
-    model_log_var = _at(model_log_vars(chain, variance), k, x0)
-    log_ratio = _at(chain.posterior_log_var, k, x0) - model_log_var  # -inf at k = 1
-    weighted = _at(chain.posterior_x0, k, x0).square() * error * (-model_log_var).exp()
-    kl = (dim * (log_ratio.exp() - 1 - log_ratio) + weighted) / 2
+    constant, weight = (_at(table, k, x0) for table in quadratic(chain, variance, dim))
+    nats = constant + weight * error
     if decoder is None:
-        first = (dim * (math.log(2 * math.pi) + model_log_var) + weighted) / 2
-    else:
-        log_var = model_log_var.reshape(-1, *[1] * (x0.ndim - 1))
-        first = decoder.nll(x0, mean, log_var).flatten(1).sum(1)
-    return torch.where(k.to(kl.device) == 1, first, kl)
+        return nats
+    log_var = _at(model_log_vars(chain, variance), k, x0).reshape(-1, *[1] * (x0.ndim - 1))
+    return torch.where(k.to(nats.device) == 1, decoder.nll(x0, mean, log_var).flatten(1).sum(1), nats)
+
+
+def quadratic(chain: MarkovChain, variance: str, dim: int) -> tuple[Tensor, Tensor]:
+    """Tables (constant_k, weight_k), (T + 1,) float64, index 0 unused: L_{k-1} = E[constant_k + weight_k |x_0 - m|^2] nats.
+
+    weight_k = c_0^2 / (2 var_k); at k = 1 the constant is that of the Gaussian density.
+    """
+    log_var = model_log_vars(chain, variance)
+    log_ratio = chain.posterior_log_var - log_var  # -inf at k = 1
+    constant = dim / 2 * (log_ratio.exp() - 1 - log_ratio)
+    constant[1] = dim / 2 * (math.log(2 * math.pi) + log_var[1])
+    return constant, chain.posterior_x0.square() / (2 * log_var.exp())
 
 
 def model_log_vars(chain: MarkovChain, variance: str) -> Tensor:

@@ -1,7 +1,9 @@
 """Estimates of the ELBO's terms: every step, or bins of steps under a cost that is known beforehand.
 
-Inside a bin the steps are drawn from strata of equal width, two draws in each: the mean is unbiased, and the differences
-of the pairs give the standard error. One row of a denoiser is spent on each draw.
+A term is constant_k + weight_k E|x_0 - m|^2. The constants of a bin are summed as they are; for the rest, steps are drawn in
+proportion to what a Gaussian of the data's variance would have there (terms grow like 1/k towards the data, so drawing
+them evenly would leave most of the noise to the first few), in strata of equal probability, two draws in each: the
+mean is unbiased, and the differences of the pairs give the standard error. One row of a denoiser is spent on each draw.
 """
 
 from __future__ import annotations
@@ -13,12 +15,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Generator, Tensor
 
+from .bound import check, noised, prior_term, quadratic, term, term_of
 from .chain import MarkovChain
 from .data import DataSet
 from .decoders import decoder_of
 from .denoisers import Denoiser, ExactDenoiser
-from .bound import check, noised, prior_term, term, term_of
-
 
 __all__ = ["Terms", "gap", "optimal", "prior_term", "stratified", "term", "terms"]
 
@@ -151,8 +152,9 @@ def stratified(
         truth = predicted if oracle is denoiser else None if oracle is None else oracle(x_k, t, *labels)
         return term_of(chain, x0, k, predicted.mean, decoder=decoder, variance=variance, truth=truth)
 
-    design = _Design(chain, data, bins, per_bin, generator, conditional)
-    return design.estimate(values, prior_term(chain, data), device, max_batch)
+    design = _Design(chain, data, bins, per_bin, generator, conditional, variance)
+    constant = quadratic(chain, variance, data.dim)[0]
+    return design.estimate(values, constant, prior_term(chain, data), device, max_batch)
 
 
 def gap(
@@ -194,7 +196,7 @@ def gap(
 
 
 class _Design:
-    """The draws (x_0, k, eps): for L_0 (k = 1) and for each bin of k = 2..T, strata with two draws each."""
+    """The draws (x_0, k, eps): for L_0 (k = 1) and for each bin of k = 2..T, `per_bin` of them."""
 
     def __init__(
         self,
@@ -204,6 +206,7 @@ class _Design:
         per_bin: int,
         generator: Generator | None,
         conditional: bool,
+        variance: str,
     ) -> None:
         if bins < 1 or per_bin < 2 or per_bin % 2:
             raise ValueError(
@@ -212,30 +215,35 @@ class _Design:
         if conditional and data.classes is None:
             raise ValueError(f"{data.name} has no classes to condition on.")
         inner = torch.linspace(1, chain.steps, min(bins, chain.steps - 1) + 1).round().long()
-        ends = torch.cat(
-            [torch.zeros(1, dtype=torch.int64), inner]
-        )  # bin j holds the k in (ends[j], ends[j + 1]]
-        self.counts = ends.diff().double()
-        self.edges = chain.times[inner]
-        self.half, self.data = per_bin // 2, data
-        u = torch.rand(len(self.counts), self.half, 2, generator=generator, dtype=torch.float64)
-        place = (torch.arange(self.half)[:, None] + u) / self.half
-        k = ends[:-1, None, None] + 1 + (place * self.counts[:, None, None]).floor().long()
-        self.k = k.minimum(ends[1:, None, None]).flatten()
+        self.ends = torch.cat([inner.new_zeros(1), inner])  # bin j holds the k in (ends[j], ends[j + 1]]
+        self.edges, self.half, self.data = chain.times[inner], per_bin // 2, data
+        chance = _chances(chain, data, variance, self.ends)
+
+        u = torch.rand(len(inner), self.half, 2, generator=generator, dtype=torch.float64)
+        place = (torch.arange(self.half)[:, None] + u) / self.half + torch.arange(len(inner))[:, None, None]
+        k = 1 + torch.searchsorted(chance.cumsum(0), place, right=True)  # chance of k = 1..T
+        # rounding of the sum must not carry a draw over the end of its bin
+        self.k = k.maximum(self.ends[:-1, None, None] + 1).minimum(self.ends[1:, None, None]).flatten()
+        self.chance = chance[self.k - 1]
         x0, labels = data.sample_labelled(len(self.k), generator)
         eps = torch.randn(x0.shape, generator=generator)
         self.draws = [x0, self.k, eps] + ([labels] if conditional and labels is not None else [])
 
     def estimate(
-        self, values: Callable[..., Tensor], L_T: float, device: str | torch.device, max_batch: int
+        self,
+        values: Callable[..., Tensor],
+        constant: Tensor,
+        L_T: float,
+        device: str | torch.device,
+        max_batch: int,
     ) -> Terms:
         with torch.no_grad():
             batches = zip(*(d.split(max_batch) for d in self.draws), strict=True)
             parts = [values(*(d.to(device) for d in batch)).cpu() for batch in batches]
-        pairs = torch.cat(parts).reshape(len(self.counts), self.half, 2)
-        mean = self.counts * pairs.mean((1, 2))
-        differences = (pairs[..., 0] - pairs[..., 1]).square().sum(1)
-        error = self.counts * differences.sqrt() / 2 / self.half
+        pairs = ((torch.cat(parts) - constant[self.k]) / self.chance).reshape(-1, self.half, 2)
+        known = torch.stack([part.sum() for part in constant[1:].split(self.ends.diff().tolist())])
+        mean = known + pairs.mean((1, 2))
+        error = (pairs[..., 0] - pairs[..., 1]).square().sum(1).sqrt() / 2 / self.half
         return Terms(
             edges=self.edges,
             L=mean[1:],
@@ -247,6 +255,14 @@ class _Design:
             discrete=self.data.levels is not None,
             rows=len(self.k),
         )
+
+
+def _chances(chain: MarkovChain, data: DataSet, variance: str, ends: Tensor) -> Tensor:
+    """The probability of each k = 1..T within its bin, (T,): nine parts as expected of a Gaussian, one part even."""
+    var, snr = data.sigma_data**2, chain.alpha.square() / chain.sigma.square()
+    expected = quadratic(chain, variance, 1)[1] * var / (1 + snr * var)
+    parts = expected[1:].split(ends.diff().tolist())
+    return torch.cat([0.9 * part / part.sum() + 0.1 / len(part) for part in parts])
 
 
 def _check_oracle(oracle: ExactDenoiser | None, data: DataSet) -> None:
