@@ -29,6 +29,14 @@ export function viewScale({ alpha, sigma }: AlphaSigma): number {
 
 /** Opacity of one point among 20,000 on a screen of one device pixel per CSS pixel. */
 const INK = 0.42;
+/** Up to so many points are dots of about two CSS pixels. */
+const FEW = 5000;
+const DOT = [
+  [-0.5, -0.5],
+  [0.5, -0.5],
+  [-0.5, 0.5],
+  [0.5, 0.5],
+] as const;
 const DENSITY_STRENGTH = 0.3;
 const DENSITY_ROWS = 72;
 const SMALLEST_IMAGE = 34; // CSS pixels
@@ -45,7 +53,7 @@ export class CloudPainter {
     return centredView(width, height, look.extent * viewScale(level));
   }
 
-  /** Points or images a x + b y; `x` and `y` are (n, d) row-major. */
+  /** Draw points or images a x + b y; `x` and `y` are (n, d) row-major. Returns how many there was room for. */
   samples(
     surface: Surface,
     look: Look,
@@ -54,21 +62,32 @@ export class CloudPainter {
     [a, b]: readonly [number, number],
     level: AlphaSigma,
     color: { points: string; border: string },
-  ): void {
+  ): number {
     const { context, width, height, ratio } = surface;
     if (look.images) {
       const [h, w] = look.shape;
       const at = this.sheet(Math.floor(x.length / (h * w)), look, surface);
       const scale = viewScale(level);
       this.sheets.draw(context, x, y, [a / scale, b / scale], look.shape, at, look.range, color.border);
-      return;
+      return at.count;
     }
     this.splat.resize(width, height);
     this.splat.clear();
-    this.splat.addMixed(x, y, a, b, view);
-    // Fewer points are drawn darker, and each covers as many CSS pixels on a fine screen as on a coarse one.
-    const crowd = Math.min(4, Math.max(0.3, 40000 / Math.max(1, x.length)));
-    this.splat.draw(context, rgb(color.points), 1 - (1 - INK) ** (ratio * ratio * crowd));
+    const n = x.length / 2;
+    if (n > FEW) {
+      this.splat.addMixed(x, y, a, b, view);
+      // The ink follows the crowd, and a point covers as many CSS pixels on a fine screen as on a coarse one.
+      const crowd = Math.min(2, Math.max(0.3, 20000 / n));
+      this.splat.draw(context, rgb(color.points), 1 - (1 - INK) ** (ratio * ratio * crowd));
+    } else {
+      // Few points are drawn as dots: four splats each, a fraction of a pixel apart.
+      for (const [dx, dy] of DOT) {
+        const shifted = { x0: view.x0 + dx * ratio, y0: view.y0 + dy * ratio, scale: view.scale };
+        this.splat.addMixed(x, y, a, b, shifted);
+      }
+      this.splat.draw(context, rgb(color.points), 1 - (1 - INK) ** (ratio * ratio));
+    }
+    return n;
   }
 
   /** The exact marginal density of `mixture` at the level, behind the points. */
@@ -100,13 +119,13 @@ export function drawPaths(surface: Surface, view: View, paths: readonly Float64A
   for (const path of paths) {
     context.beginPath();
     for (let i = 0; i + 1 < path.length; i += 2) {
-      context.lineTo(view.x0 + view.scale * path[i]!, view.y0 - view.scale * path[i + 1]!);
+      context.lineTo(view.x0 + view.scale * path[i], view.y0 - view.scale * path[i + 1]);
     }
     context.stroke();
     const last = path.length - 2;
     if (last < 0) continue;
     context.beginPath();
-    context.arc(view.x0 + view.scale * path[last]!, view.y0 - view.scale * path[last + 1]!, 2.2 * ratio, 0, 2 * Math.PI);
+    context.arc(view.x0 + view.scale * path[last], view.y0 - view.scale * path[last + 1], 2.2 * ratio, 0, 2 * Math.PI);
     context.fill();
   }
 }

@@ -52,20 +52,20 @@ export function marginalDensity(mixture: Mixture, alpha: number, sigma: number, 
   const out = new Float64Array(columns * rows);
   const noise = sigma * sigma + (cell * cell) / 12;
   for (let k = 0; k < weights.length; k++) {
-    const xx = alpha * alpha * covariances[4 * k]! + noise;
-    const xy = alpha * alpha * covariances[4 * k + 1]!;
-    const yy = alpha * alpha * covariances[4 * k + 3]! + noise;
+    const xx = alpha * alpha * covariances[4 * k] + noise;
+    const xy = alpha * alpha * covariances[4 * k + 1];
+    const yy = alpha * alpha * covariances[4 * k + 3] + noise;
     const det = xx * yy - xy * xy;
-    const height = weights[k]! / (2 * Math.PI * Math.sqrt(det));
+    const height = weights[k] / (2 * Math.PI * Math.sqrt(det));
     const [pxx, pxy, pyy] = [-yy / (2 * det), xy / det, -xx / (2 * det)];
     for (let j = 0; j < rows; j++) {
-      const dy = top - (j + 0.5) * cell - alpha * means[2 * k + 1]!;
+      const dy = top - (j + 0.5) * cell - alpha * means[2 * k + 1];
       // Outside six standard deviations of the row nothing is left to see (e^-18).
       if (dy * dy > 36 * yy) continue;
       for (let i = 0; i < columns; i++) {
-        const dx = left + (i + 0.5) * cell - alpha * means[2 * k]!;
+        const dx = left + (i + 0.5) * cell - alpha * means[2 * k];
         const exponent = pxx * dx * dx + pxy * dx * dy + pyy * dy * dy;
-        if (exponent > -18) out[j * columns + i]! += height * Math.exp(exponent);
+        if (exponent > -18) out[j * columns + i] += height * Math.exp(exponent);
       }
     }
   }
@@ -97,7 +97,7 @@ export class DensityPainter {
     const pixels = new Uint32Array(image.data.buffer);
     const colour = (b << 16) | (g << 8) | r;
     for (let i = 0; i < density.length; i++) {
-      const opacity = Math.round(255 * strength * Math.sqrt(density[i]! / max));
+      const opacity = Math.round(255 * strength * Math.sqrt(density[i] / max));
       pixels[i] = ((opacity << 24) | colour) >>> 0;
     }
     this.canvas.getContext("2d")!.putImageData(image, 0, 0);

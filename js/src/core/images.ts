@@ -9,11 +9,11 @@ export interface Sheet {
   /** Upper left corner of the sheet, centred. */
   x: number;
   y: number;
-  /** Images shown: columns * rows or fewer. */
+  /** Images shown: columns * rows. */
   count: number;
 }
 
-/** The sheet of at most `n` images of h x w pixels that fills a canvas best, none smaller than `smallest` pixels high. */
+/** The full sheet of at most `n` images of h x w pixels that covers most of a canvas, each at least `smallest` high. */
 export function sheet(
   n: number,
   [h, w]: readonly [number, number],
@@ -24,18 +24,19 @@ export function sheet(
   const atLeast = Math.max(1, Math.ceil(smallest / h));
   let best: Sheet | null = null;
   for (let columns = 1; columns <= n; columns++) {
-    const gap = Math.max(1, Math.round(smallest / 12));
+    const gap = Math.max(1, Math.round(smallest / 9));
     const fit = Math.floor((width - gap * (columns - 1)) / (columns * w));
     if (fit < 1) break;
-    // Either all n images, as large as they fit, or as many whole rows as fit at the smallest readable size.
-    const all = Math.ceil(n / columns);
+    // Whole rows only: either all of them, as large as they fit, or as many as fit at the smallest readable size.
+    const all = Math.floor(n / columns);
     let scale = Math.min(fit, Math.floor((height - gap * (all - 1)) / (all * h)));
     let rows = all;
     if (scale < atLeast) {
+      if (fit < atLeast && best) break;
       scale = Math.min(fit, atLeast);
-      rows = Math.max(1, Math.floor((height + gap) / (scale * h + gap)));
+      rows = Math.max(1, Math.min(all, Math.floor((height + gap) / (scale * h + gap))));
     }
-    const count = Math.min(n, rows * columns);
+    const count = rows * columns;
     const used = count * scale * scale;
     if (!best || used > best.count * best.scale * best.scale) {
       const x = Math.floor((width - columns * scale * w - gap * (columns - 1)) / 2);
@@ -72,7 +73,7 @@ export class SheetPainter {
     const pixels = new Uint32Array(image.data.buffer);
     const gain = 255 / (high - low);
     for (let i = 0; i < at.count * h * w; i++) {
-      const value = (a * x[i]! + b * y[i]! - low) * gain;
+      const value = (a * x[i] + b * y[i] - low) * gain;
       const grey = value >= 255 ? 255 : value > 0 ? Math.round(value) : 0;
       pixels[i] = ((255 << 24) | (grey << 16) | (grey << 8) | grey) >>> 0;
     }

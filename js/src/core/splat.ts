@@ -48,8 +48,8 @@ export class Splat {
     const { mass, width, height } = this;
     const n = Math.min(x.length, y.length);
     for (let i = 0; i + 1 < n; i += 2) {
-      const px = view.x0 + view.scale * (a * x[i]! + b * y[i]!);
-      const py = view.y0 - view.scale * (a * x[i + 1]! + b * y[i + 1]!);
+      const px = view.x0 + view.scale * (a * x[i] + b * y[i]);
+      const py = view.y0 - view.scale * (a * x[i + 1] + b * y[i + 1]);
       const column = Math.floor(px);
       const row = Math.floor(py);
       // (also false for NaN: a diverged sample is not drawn)
@@ -63,17 +63,17 @@ export class Splat {
       const below = 0.5 * (0.5 + v) * (0.5 + v);
       const level = 1 - above - below;
       let at = (row - 1) * width + column;
-      mass[at - 1]! += above * left;
-      mass[at]! += above * middle;
-      mass[at + 1]! += above * right;
+      mass[at - 1] += above * left;
+      mass[at] += above * middle;
+      mass[at + 1] += above * right;
       at += width;
-      mass[at - 1]! += level * left;
-      mass[at]! += level * middle;
-      mass[at + 1]! += level * right;
+      mass[at - 1] += level * left;
+      mass[at] += level * middle;
+      mass[at + 1] += level * right;
       at += width;
-      mass[at - 1]! += below * left;
-      mass[at]! += below * middle;
-      mass[at + 1]! += below * right;
+      mass[at - 1] += below * left;
+      mass[at] += below * middle;
+      mass[at + 1] += below * right;
     }
   }
 
@@ -94,7 +94,7 @@ export class Splat {
     const table = colourTable([r, g, b], ink);
     const pixels = new Uint32Array(this.image.data.buffer);
     const last = table.length - 1;
-    for (let i = 0; i < pixels.length; i++) pixels[i] = table[Math.min(last, (mass[i]! * PER_MASS) | 0)]!;
+    for (let i = 0; i < pixels.length; i++) pixels[i] = table[Math.min(last, (mass[i] * PER_MASS) | 0)];
     // putImageData replaces what is under it; by way of a second canvas the density behind stays visible.
     this.canvas!.getContext("2d")!.putImageData(this.image, 0, 0);
     context.drawImage(this.canvas!, 0, 0);

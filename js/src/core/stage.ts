@@ -65,7 +65,7 @@ export function createStage(parent: HTMLElement, draw: (surface: Surface) => voi
   const resize = new ResizeObserver(redraw);
   resize.observe(root);
   const sight = new IntersectionObserver((entries) => {
-    visible = entries[entries.length - 1]!.isIntersecting;
+    visible = entries[entries.length - 1].isIntersecting;
     again();
   });
   sight.observe(root);

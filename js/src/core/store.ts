@@ -6,10 +6,7 @@
 export interface Store {
   /** Value of a synced trait. Arrays arrive decoded, see wire.ts. */
   get<T>(name: string): T;
-  /**
-   * Set a small trait: every listener in the browser is called at once; the kernel, if there is one, hears of it at most
-   * ten times a second, and always of the last value. So a scene may call it for each movement of a slider.
-   */
+  /** Set a small trait, tell every listener here, and the kernel, if there is one. See throttle.ts for sliders. */
   set(name: string, value: unknown): void;
   /**
    * Show `value` here without telling the kernel, e.g. a schedule that another scene is dragging right now.

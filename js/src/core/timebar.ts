@@ -46,8 +46,14 @@ export function timeBar(
   input.setAttribute("aria-label", "time t, 0 is data, 1 is noise");
   const ends = element("div", "difflab-ends");
   const [data, middle, noise] = [element("span", ""), element("span", ""), element("span", "")];
-  data.textContent = "t = 0 · data";
-  noise.textContent = "noise · t = 1";
+  // On a narrow bar the words stay and the numbers go.
+  const end = (text: string) => {
+    const part = element("span", "difflab-end-time");
+    part.textContent = text;
+    return part;
+  };
+  data.append(end("t = 0 · "), "data");
+  noise.append("noise", end(" · t = 1"));
   ends.append(data, middle, noise);
   track.append(input, ends);
   const hint = element("span", "difflab-chip difflab-hint");

@@ -28,16 +28,16 @@ export interface Blend {
 
 export function blendAt(times: Float32Array, t: number): Blend {
   const last = times.length - 1;
-  if (t >= times[0]!) return { before: 0, after: 0, u: 0 };
-  if (t <= times[last]!) return { before: last, after: last, u: 0 };
+  if (t >= times[0]) return { before: 0, after: 0, u: 0 };
+  if (t <= times[last]) return { before: last, after: last, u: 0 };
   let low = 0; // times[low] > t >= times[high]
   let high = last;
   while (high - low > 1) {
     const middle = (low + high) >> 1;
-    if (times[middle]! > t) low = middle;
+    if (times[middle] > t) low = middle;
     else high = middle;
   }
-  return { before: low, after: high, u: (times[low]! - t) / (times[low]! - times[high]!) };
+  return { before: low, after: high, u: (times[low] - t) / (times[low] - times[high]) };
 }
 
 export function frame({ frames, samples, dim }: Trajectory, index: number): Float32Array {
@@ -56,10 +56,10 @@ export function pathOf(trajectory: Trajectory, i: number, t: number): Float64Arr
   const path: number[] = [];
   for (let f = 0; f <= before; f++) {
     const x = frame(trajectory, f);
-    path.push(x[2 * i]!, x[2 * i + 1]!);
+    path.push(x[2 * i], x[2 * i + 1]);
   }
   const [a, b] = [frame(trajectory, before), frame(trajectory, after)];
-  path.push((1 - u) * a[2 * i]! + u * b[2 * i]!, (1 - u) * a[2 * i + 1]! + u * b[2 * i + 1]!);
+  path.push((1 - u) * a[2 * i] + u * b[2 * i], (1 - u) * a[2 * i + 1] + u * b[2 * i + 1]);
   return Float64Array.from(path);
 }
 

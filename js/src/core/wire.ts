@@ -109,7 +109,7 @@ function halfTable(): Float32Array {
 export function fromFloat16(bits: Uint16Array): Float32Array {
   halves ??= halfTable();
   const out = new Float32Array(bits.length);
-  for (let i = 0; i < bits.length; i++) out[i] = halves[bits[i]!]!;
+  for (let i = 0; i < bits.length; i++) out[i] = halves[bits[i]];
   return out;
 }
 

@@ -28,6 +28,7 @@ export const forwardNoising: Scene = (store, el, clock, signal) => {
   followMessages(store, panel, signal);
   const painter = new CloudPainter();
   let picture: Picture | null = null;
+  let noted = "";
 
   const schedule = () => store.get<Schedule>("schedule");
   const draw = (surface: Surface) => {
@@ -38,8 +39,10 @@ export const forwardNoising: Scene = (store, el, clock, signal) => {
     const color = colors(el);
     const drawn = { points: color.data, border: color.line };
     if (mixture) painter.marginal(surface, mixture, view, level, color.data);
-    painter.samples(surface, look, view, [x0, eps], [level.alpha, level.sigma], level, drawn);
+    const shown = painter.samples(surface, look, view, [x0, eps], [level.alpha, level.sigma], level, drawn);
     if (!look.images) drawPaths(surface, view, paths(picture, schedule(), clock.t, store.get("paths")), color.path);
+    const words = note(picture, shown);
+    if (words !== noted) panel.setNote((noted = words));
     const scale = viewScale(level);
     caption.textContent = scale > 1.005 ? `drawn ${format(scale)} times smaller: √(α² + σ²)` : "";
     if (!clock.playing) stage.describe(describe(picture, schedule(), clock.t));
@@ -66,9 +69,8 @@ export const forwardNoising: Scene = (store, el, clock, signal) => {
         throw new Error(`This scene draws points in the plane or images, not samples of shape (${x0.shape.join(", ")}).`);
       }
       picture = { look, x0: x0.data, eps: eps.data, mixture: look.images ? null : readMixture(store.get("mixture")) };
-      panel.setNote(note(picture));
     } else {
-      panel.setNote("waiting for the data");
+      panel.setNote((noted = "waiting for the data"));
     }
     stage.redraw();
   });
@@ -83,10 +85,13 @@ function samplesIn({ look, x0 }: Picture): number {
   return x0.length / (look.images ? look.shape[0] * look.shape[1] : 2);
 }
 
-function note(picture: Picture): string {
-  const n = count(samplesIn(picture));
-  if (picture.look.images) return `${n} images of ${picture.look.shape.join(" × ")}`;
-  return picture.mixture ? `${n} points · exact density behind` : `${n} points`;
+function note(picture: Picture, shown: number): string {
+  const n = samplesIn(picture);
+  if (picture.look.images) {
+    const some = shown < n ? `${count(shown)} of ${count(n)}` : count(n);
+    return `${some} images of ${picture.look.shape.join(" × ")}`;
+  }
+  return picture.mixture ? `${count(n)} points · exact density behind` : `${count(n)} points`;
 }
 
 function describe(picture: Picture, schedule: Schedule, t: number): string {
@@ -108,8 +113,8 @@ function paths({ x0, eps }: Picture, schedule: Schedule, t: number, n: number | 
     const i = Math.floor((k * points) / (n ?? 9));
     const path = new Float64Array(2 * levels.length);
     levels.forEach(({ alpha, sigma }, j) => {
-      path[2 * j] = alpha * x0[2 * i]! + sigma * eps[2 * i]!;
-      path[2 * j + 1] = alpha * x0[2 * i + 1]! + sigma * eps[2 * i + 1]!;
+      path[2 * j] = alpha * x0[2 * i] + sigma * eps[2 * i];
+      path[2 * j + 1] = alpha * x0[2 * i + 1] + sigma * eps[2 * i + 1];
     });
     return path;
   });

@@ -56,9 +56,9 @@ export const reverseTrajectories: Scene = (store, el, clock, signal) => {
       const running = picture.live !== null;
       exact.shown = { trajectory: picture.exact, live: null };
       learned.shown = { trajectory: picture.learned, live: picture.live };
-      exact.stage.root.hidden = !picture.exact;
+      exact.root.hidden = !picture.exact;
       // With nothing at all to show, this side shows the noise that sampling will start from.
-      learned.stage.root.hidden = !picture.learned && !running && picture.exact !== null;
+      learned.root.hidden = !picture.learned && !running && picture.exact !== null;
       learned.name = picture.learned || running ? "learned" : "";
       panel.setNote(note(picture));
       followLive.move(running ? picture.liveTime : null);
@@ -87,10 +87,11 @@ const TRAITS = ["times", "exact", "learned", "live", "live_t", "mixture", "sched
 ]);
 
 interface Side {
+  root: HTMLElement;
   stage: Stage;
   caption: HTMLElement;
   kind: "exact" | "learned";
-  /** The word in the corner; "" while there is only noise. */
+  /** The word above the picture; "" while there is only noise. */
   name: string;
   shown: Shown;
   painter: CloudPainter;
@@ -103,9 +104,11 @@ function createSide(
   draw: (side: Side) => (surface: Surface) => void,
 ): Side {
   const side = { kind, name: kind, shown: { trajectory: null, live: null }, painter: new CloudPainter() } as unknown as Side;
-  side.stage = createStage(parent, (surface) => draw(side)(surface), signal);
-  side.caption = element("p", "difflab-caption difflab-corner");
-  side.stage.root.append(side.caption);
+  side.root = element("div", "difflab-side");
+  side.caption = element("p", "difflab-quiet");
+  side.root.append(side.caption);
+  side.stage = createStage(side.root, (surface) => draw(side)(surface), signal);
+  parent.append(side.root);
   return side;
 }
 
@@ -147,7 +150,8 @@ function drawSide(surface: Surface, side: Side, picture: Picture, clockTime: num
     side.painter.samples(surface, look, view, ends, [1 - u, u], level, drawn);
     if (!look.images) {
       const chosen = Array.from({ length: Math.min(PATHS, trajectory.samples) }, (_, k) => k);
-      drawPaths(surface, view, chosen.map((i) => pathOf(trajectory, i, t)), color.path); // prettier-ignore
+      const paths = chosen.map((i) => pathOf(trajectory, i, t));
+      drawPaths(surface, view, paths, color.ink);
     }
   } else {
     const spread = viewScale(level);
@@ -160,7 +164,7 @@ function drawSide(surface: Surface, side: Side, picture: Picture, clockTime: num
 }
 
 function note({ exact, learned, live, look }: Picture): string {
-  if (live) return "sampling";
+  if (live) return "";
   const run = learned ?? exact;
   if (!run) return "not sampled yet";
   const what = `${count(run.samples)} ${look.images ? "images" : "points"}`;
