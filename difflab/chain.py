@@ -1,9 +1,11 @@
 """A schedule seen at T steps: the Markov chain of DDPM (Ho et al. 2020, section 2) for any pair (alpha_k, sigma_k).
 
     q(x_k | x_0)          = N(alpha_k x_0, sigma_k^2 I)
-    q(x_k | x_{k-1})      = N(a_k x_{k-1}, beta_k I),         a_k = alpha_k / alpha_{k-1},  beta_k = sigma_k^2 - a_k^2 sigma_{k-1}^2
-    q(x_{k-1} | x_k, x_0) = N(c_x x_k + c_0 x_0, var_k I),    c_x = a_k sigma_{k-1}^2 / sigma_k^2,  c_0 = alpha_{k-1} beta_k / sigma_k^2,
-                                                              var_k = sigma_{k-1}^2 beta_k / sigma_k^2
+    q(x_k | x_{k-1})      = N(a_k x_{k-1}, beta_k I)
+        a_k = alpha_k / alpha_{k-1},                beta_k = sigma_k^2 - a_k^2 sigma_{k-1}^2
+    q(x_{k-1} | x_k, x_0) = N(c_x x_k + c_0 x_0, var_k I)
+        c_x = a_k sigma_{k-1}^2 / sigma_k^2,        c_0 = alpha_{k-1} beta_k / sigma_k^2,
+        var_k = sigma_{k-1}^2 beta_k / sigma_k^2
 
 For a variance-preserving schedule beta_k is DDPM's beta. All tables are float64 on the CPU, indexed by k = 0..T; 0 is data.
 """

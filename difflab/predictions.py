@@ -18,7 +18,7 @@ PREDICTIONS: tuple[str, ...] = get_args(Prediction)
 
 
 def to_x0(kind: str, value: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """x_0 (n, *shape) from the prediction `value` of `kind`; alpha and sigma broadcast with x_t. ValueError for an unknown kind."""
+    """x_0 (n, *shape) from the prediction `value`; alpha and sigma broadcast with x_t. ValueError for an unknown kind."""
     match kind:
         case "x0":
             return value

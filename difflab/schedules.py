@@ -150,7 +150,7 @@ class VPCosine(Schedule):
 
 @dataclass(frozen=True)
 class Geometric(Schedule):
-    """alpha = 1, sigma = sigma_min (sigma_max / sigma_min)^t: the levels of NCSN (Song & Ermon 2019, section 3), variance exploding."""
+    """alpha = 1, sigma = sigma_min (sigma_max / sigma_min)^t: NCSN's levels (Song & Ermon 2019, section 3), variance exploding."""
 
     sigma_min: float = 0.01
     sigma_max: float = 50.0

@@ -51,7 +51,7 @@ class DataSet(ABC):
 
     @abstractmethod
     def preview(self, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
-        """Samples float32 (n, *shape) and labels uint8 (n,), drawn without torch: a first picture must not wait for its import."""
+        """Samples float32 (n, *shape) and labels uint8 (n,), drawn without torch: a first picture must not wait for it."""
 
 
 def check_count(n: int) -> None:

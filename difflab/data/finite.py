@@ -73,7 +73,7 @@ class FiniteSet(DataSet):
 
 @cache
 def digits() -> FiniteSet:
-    """The 1,797 handwritten 8x8 digits that scikit-learn ships (Alpaydin & Kaynak 1998), shape (1, 8, 8), 17 grey levels on [-1, 1]."""
+    """The 1,797 handwritten digits that scikit-learn ships (Alpaydin & Kaynak 1998): (1, 8, 8), 17 grey levels on [-1, 1]."""
     from sklearn.datasets import load_digits
 
     x, labels = load_digits(return_X_y=True)

@@ -182,5 +182,6 @@ def _full(covariances: np.ndarray, count: int, dim: int) -> np.ndarray:
     if covariances.shape == (count, dim, dim):
         return covariances.copy()
     raise ValueError(
-        f"covariances must be one number, ({count},), ({count}, {dim}) or ({count}, {dim}, {dim}), but got the shape {covariances.shape}."
+        f"covariances must be one number, ({count},), ({count}, {dim}) or ({count}, {dim}, {dim}),"
+        f" but got the shape {covariances.shape}."
     )

@@ -1,0 +1,171 @@
+"""What every scene is: a widget with a clock, an error line, plain numbers, a preset and a page that works without a kernel."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from . import publisher as threads
+from .page import write_page
+from .traits import ClockTrait
+
+STATIC = Path(__file__).parent.parent / "static"
+_INTERNAL = {"layout", "tabbable", "tooltip", "error", "status"}
+
+
+def _built(name: str) -> Path:
+    path = STATIC / name
+    if not path.exists():
+        raise FileNotFoundError(f"The front end is not built ({name} is missing): run `make build` in the checkout.")
+    return path
+
+
+class Scene(anywidget.AnyWidget):
+    """One interactive view; its TypeScript half has the same name.
+
+    Traits of all scenes: `t` (the clock, 0 is data), `seed`, `error` (one red line in the panel, "" for none), `status` (a
+    calm word on what is being computed).
+    """
+
+    _esm = _built("widget.js")
+    _css = _built("widget.css")
+
+    scene = traitlets.Unicode().tag(sync=True)
+    t = ClockTrait()
+    seed = traitlets.Int(0, min=0).tag(sync=True)
+    error = traitlets.Unicode().tag(sync=True)
+    status = traitlets.Unicode().tag(sync=True)
+
+    #: names of the traits that make a preset
+    preset_traits: tuple[str, ...] = ("t", "seed")
+
+    def __init__(self, **traits: Any) -> None:
+        self.error_source: Hashable = None
+        super().__init__(scene=type(self).__name__, **traits)
+        self.on_msg(self._receive)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    # -- what users and tests read -------------------------------------------------------------------------------------
+
+    def numbers(self) -> dict[str, float]:
+        """The scene's numbers as plain floats, after everything under way has settled."""
+        self.settle()
+        return {"t": self.t, "seed": float(self.seed)}
+
+    def settle(self, timeout: float = 60.0) -> None:
+        """Wait until what the scene computes in the background is done. TimeoutError after `timeout` seconds."""
+        if not threads.settle(timeout):
+            raise TimeoutError(f"{type(self).__name__} is still computing after {timeout:g} s.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scene's preset: plain JSON, read back by `from_dict`."""
+        return {"scene": type(self).__name__} | {name: getattr(self, name) for name in self.preset_traits}
+
+    @classmethod
+    def from_dict(cls, preset: dict[str, Any], **arguments: Any) -> Any:
+        """A scene from its preset; `arguments` are what it cannot hold (data, a denoiser). ValueError for another's preset."""
+        if preset.get("scene") != cls.__name__:
+            raise ValueError(f"This is a preset of {preset.get('scene')!r}, not of {cls.__name__}.")
+        unknown = set(preset) - {"scene", *cls.preset_traits}
+        if unknown:
+            raise ValueError(f"A preset of {cls.__name__} has no {', '.join(sorted(unknown))}.")
+        scene = cls(**arguments)
+        for name in cls.preset_traits:
+            if name in preset:
+                setattr(scene, name, preset[name])
+        return scene
+
+    def save_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write one self-contained page that shows the scene without a kernel or a network. Returns its path."""
+        self.settle()
+        return write_page(Path(path), self)
+
+    def page_state(self) -> dict[str, Any]:
+        """The synced traits as the browser has them, without those of the widget machinery."""
+        return {k: v for k, v in self.get_state().items() if not k.startswith("_") and k not in _INTERNAL}
+
+    # -- the way in: requests from the browser, on any thread -------------------------------------------------------------
+
+    def _receive(self, _widget: Any, message: dict[str, Any], _buffers: list[Any]) -> None:
+        name = str(message.get("request", ""))
+        handler: Callable[..., None] | None = getattr(self, f"on_{name}", None) if name in self.requests() else None
+        if handler is None:
+            if name != "ready":  # "ready" only wakes the kernel's message thread
+                self.error_source = "user"
+                self.publish(error=f"This scene does not know the request {name!r}.")
+            return
+        with self.shown("user"):
+            handler(**(message.get("args") or {}))
+
+    def requests(self) -> tuple[str, ...]:
+        """Requests that the browser may send; `on_NAME` answers each."""
+        return ()
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Values from the browser. A bad one is refused in the scene, and the browser gets the old one back."""
+        with self.shown("user") as outcome:
+            super().set_state(sync_data)
+        if outcome.failed:
+            self.send_state([k for k in sync_data if self.has_trait(k)])
+
+    # -- the way out: everything a scene shows after its first paint goes through here -------------------------------------
+
+    def publish(self, **traits: Any) -> None:
+        """Set traits from the publisher's thread, soon; the latest value of each wins."""
+        threads.publisher().put(self, **traits)
+
+    def compute(self, lane: str, key: Hashable, job: Callable[[], None], status: str = "") -> None:
+        """Run `job` in a background lane (latest of `key` wins); what it raises is shown in the scene."""
+        if status:
+            self.publish(status=status)
+
+        def run() -> None:
+            with self.shown(key):
+                job()
+            if status:
+                self.publish(status="")
+
+        threads.lane(lane).put((id(self), key), run)
+
+    def superseded(self, lane: str, key: Hashable) -> bool:
+        return threads.lane(lane).superseded((id(self), key))
+
+    def shown(self, source: Hashable) -> _Shown:
+        """A `with` block whose exceptions become the scene's error line.
+
+        The line stays until the same `source` succeeds: work in the background must not wipe away what a user was told.
+        """
+        return _Shown(self, source)
+
+
+class _Shown:
+    def __init__(self, scene: Scene, source: Hashable) -> None:
+        self.scene, self.source, self.failed = scene, source, False
+
+    def __enter__(self) -> _Shown:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: Any) -> bool:
+        if e is None:
+            if self.scene.error_source == self.source:
+                self.scene.error_source = None
+                self.scene.publish(error="")
+            return False
+        if not isinstance(e, Exception):
+            return False
+        self.failed, self.scene.error_source = True, self.source
+        known = isinstance(e, (ValueError, TypeError, ArithmeticError, RuntimeError, OSError, traitlets.TraitError))
+        where = traceback.extract_tb(trace)[-1]
+        sentence = (
+            str(e) if known and str(e) else f"{type(e).__name__}: {e} ({Path(where.filename).name}:{where.lineno})"
+        )
+        self.scene.publish(error=sentence.splitlines()[0])
+        return True

@@ -1,0 +1,81 @@
+"""What the scenes' controls offer: schedules with their sliders, data sets. Imports no torch: the first paint reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..data import DataSet, GaussianMixture, digits, two_moons
+
+DEFAULT_SCHEDULE: dict[str, Any] = {"name": "VPCosine", "params": {"s": 0.008}}
+
+SCHEDULES: list[dict[str, Any]] = [
+    {
+        "name": "VPCosine",
+        "label": "cosine",
+        "params": [{"name": "s", "label": "offset s", "min": 1e-3, "max": 0.2, "default": 0.008, "log": True}],
+    },
+    {
+        "name": "VPLinear",
+        "label": "linear beta",
+        "params": [
+            {"name": "beta_min", "label": "beta min", "min": 1e-5, "max": 5e-3, "default": 1e-4, "log": True},
+            {"name": "beta_max", "label": "beta max", "min": 6e-3, "max": 0.08, "default": 0.02, "log": True},
+        ],
+    },
+    {
+        "name": "Geometric",
+        "label": "geometric",
+        "params": [
+            {"name": "sigma_min", "label": "sigma min", "min": 1e-3, "max": 0.3, "default": 0.01, "log": True},
+            {"name": "sigma_max", "label": "sigma max", "min": 1.0, "max": 100.0, "default": 50.0, "log": True},
+        ],
+    },
+]
+
+STEP_RANGE = (10, 1000)
+
+SAMPLERS: list[dict[str, str]] = [
+    {"name": "Ancestral", "label": "ancestral (DDPM)"},
+    {"name": "DDIM", "label": "DDIM"},
+    {"name": "AnnealedLangevin", "label": "annealed Langevin"},
+]
+
+DATA: dict[str, tuple[str, Callable[[], DataSet]]] = {
+    "ring": ("ring of eight", GaussianMixture.ring),
+    "grid": ("3 x 3 grid", GaussianMixture.grid),
+    "random": ("random mixture", GaussianMixture.random),
+    "moons": ("two moons", two_moons),
+    "digits": ("digits 8x8", digits),
+}
+
+
+def data_named(name: str) -> DataSet:
+    """The data set behind a preset's name. ValueError for an unknown one."""
+    if name not in DATA:
+        raise ValueError(f"There is no data named {name!r}; choose one of {', '.join(DATA)}.")
+    return DATA[name][1]()
+
+
+def schedule_dict(schedule: Any) -> dict[str, Any]:
+    """{"name", "params"} of a Schedule, of a name, or of such a dict, checked. ValueError in one sentence if it is none."""
+    if schedule is None or schedule == DEFAULT_SCHEDULE:
+        return DEFAULT_SCHEDULE  # known to be good: the first paint must not wait for torch
+    from ..schedules import Schedule, schedule_from
+
+    if isinstance(schedule, str):
+        schedule = {"name": schedule, "params": {}}
+    if isinstance(schedule, dict):
+        if not set(schedule) <= {"name", "params"} or "name" not in schedule:
+            raise ValueError('A schedule is {"name": ..., "params": {...}}.')
+        schedule = schedule_from(schedule["name"], schedule.get("params"))
+    if not isinstance(schedule, Schedule):
+        raise ValueError(f"A schedule must be a Schedule, a name or a dict, but got {schedule!r}.")
+    return {"name": schedule.name, "params": schedule.params}
+
+
+def schedule_of(spec: dict[str, Any]) -> Any:
+    """The engine's Schedule behind a checked {"name", "params"}."""
+    from ..schedules import schedule_from
+
+    return schedule_from(spec["name"], spec["params"])

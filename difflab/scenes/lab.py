@@ -1,0 +1,292 @@
+"""The Lab: all scenes on one clock. Choose data, shape the schedule, train, sample, see where the bits go."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from ..data import DataSet
+from .base import Scene
+from .choices import DATA, data_named, schedule_of
+from .forward_noising import ForwardNoising
+from .page import write_page
+from .reverse_trajectories import ReverseTrajectories
+from .schedule_desk import ScheduleDesk
+from .training_monitor import TrainingMonitor
+from .where_the_bits_go import WhereTheBitsGo
+
+if TYPE_CHECKING:
+    from ..denoisers import NetworkDenoiser
+    from ..predictions import Prediction
+    from ..schedules import Schedule
+    from ..training import Trainer
+
+TABS = ["overview", "data", "noise", "train", "sample", "bits"]
+PROFILE_TIMES, PROFILE_ROWS = 41, 512
+SHARE = 20  # live numbers of the network take at most 1/20 of the time: training keeps the rest
+REST = 1.0  # seconds at least between two of them
+STEPS = {"points": 20_000, "images": 4_000}
+
+
+class Lab(Scene):
+    """Five scenes linked: `forward`, `desk`, `bits`, `monitor`, `reverse`.
+
+    Args:
+        preset: name of the data: "ring", "grid", "random", "moons" or "digits".
+        schedule: a Schedule, its name, or {"name", "params"}.
+        steps: T of the chain.
+        seed: of everything random.
+        train_steps: how long a training lasts; default 20,000 steps for points, 4,000 for images.
+    """
+
+    forward = anywidget.WidgetTrait().tag(sync=True)
+    desk = anywidget.WidgetTrait().tag(sync=True)
+    bits = anywidget.WidgetTrait().tag(sync=True)
+    monitor = anywidget.WidgetTrait().tag(sync=True)
+    reverse = anywidget.WidgetTrait().tag(sync=True)
+    preset = traitlets.Unicode("ring").tag(sync=True)
+    presets = traitlets.List([{"name": k, "label": v[0]} for k, v in DATA.items()]).tag(sync=True)
+    tab = traitlets.Enum(TABS, "overview").tag(sync=True)
+    profile = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
+    facts = traitlets.List(traitlets.Dict()).tag(sync=True)
+
+    preset_traits = ("t", "seed", "preset", "tab")
+
+    def __init__(
+        self,
+        preset: str = "ring",
+        schedule: Any = None,
+        steps: int = 1000,
+        *,
+        seed: int = 0,
+        train_steps: int | None = None,
+    ) -> None:
+        data = data_named(preset)
+        self.train_steps = train_steps
+        self._learned_at, self._learned_cost = 0.0, 0.0
+        forward = ForwardNoising(data, schedule, seed=seed)
+        desk = ScheduleDesk(schedule, steps, data)
+        scenes = {
+            "forward": forward,
+            "desk": desk,
+            "bits": WhereTheBitsGo(data, schedule, steps, seed=seed),
+            "monitor": TrainingMonitor(seed=seed),
+            "reverse": ReverseTrajectories(data, schedule, self._denoiser, seed=seed),
+        }
+        super().__init__(preset=preset, seed=seed, facts=facts_of(data), **scenes)
+        self.monitor.make_trainer = self._make_trainer
+        self.monitor.on_look = self._refresh_learned
+        for scene in self.children_scenes().values():
+            traitlets.dlink((self, "t"), (scene, "t"))
+        desk.observe(lambda _: self._reshape(), ["schedule", "steps"])
+        self.observe(lambda change: self.choose(change["new"]), "preset")
+        self.observe(lambda _: self.choose(self.preset), "seed")
+        self.compute("exact", "numbers", self._exact_numbers)
+
+    def children_scenes(self) -> dict[str, Scene]:
+        return {name: getattr(self, name) for name in ("forward", "desk", "bits", "monitor", "reverse")}
+
+    @property
+    def data(self) -> DataSet:
+        return self.forward.data  # type: ignore[no-any-return]
+
+    # -- what one can do -------------------------------------------------------------------------------------------------
+
+    def choose(self, preset: str) -> None:
+        """Change the data (or, with the same name, draw it anew with the current seed). A training under way is stopped."""
+        self.compute("exact", "data", lambda: self._choose(preset), status="choosing data")
+
+    def train(self) -> None:
+        """Start, or resume, training in the background."""
+        self.monitor.on_resume() if self.monitor.state == "paused" else self.monitor.on_start()
+
+    def pause(self) -> None:
+        self.monitor.on_pause()
+
+    def sample(self) -> None:
+        """Draw samples by the oracle and, if there is one, by the network."""
+        self.reverse.sample()
+
+    def requests(self) -> tuple[str, ...]:
+        return ("preset", "seed", "save_page")
+
+    def on_preset(self, name: str) -> None:
+        self.publish(preset=name)
+
+    def on_seed(self, seed: int) -> None:
+        self.publish(seed=seed)
+
+    def on_save_page(self) -> None:
+        self.compute("learned", "page", self._save_page)
+
+    def _save_page(self) -> None:
+        path = write_page(Path("difflab-lab.html"), self)
+        self.publish(status=f"saved {path}")
+
+    # -- links between the scenes ------------------------------------------------------------------------------------------
+
+    def _choose(self, preset: str) -> None:
+        data = data_named(preset)  # an unknown name ends here, with nothing lost
+        self.monitor.detach()
+        for scene in (self.forward, self.reverse):
+            scene.show(data, self.seed)
+        for scene in (self.bits, self.desk):
+            scene.show(data)
+        self.publish(profile=None, facts=facts_of(data))
+        self.compute("exact", "numbers", self._exact_numbers)
+
+    def _reshape(self) -> None:
+        """The desk has a new schedule: everything exact is computed again, and the network is asked under the new one."""
+        schedule = self.desk.schedule
+        self.forward.publish(schedule=schedule)
+        self.reverse.publish(schedule=schedule)
+        self.bits.publish(schedule=schedule, steps=self.desk.steps)  # it measures its exact terms again by itself
+        self.compute("exact", "numbers", self._exact_numbers)
+        self.compute("learned", "reschedule", self._reschedule)
+
+    def _reschedule(self) -> None:
+        """The network goes on under the new schedule: as a function of x_t / alpha and log-SNR it is asked the same.
+
+        But for v = alpha eps - sigma x_0, whose size changes when alpha^2 + sigma^2 does.
+        """
+        trainer, schedule = self.monitor.trainer, schedule_of(self.desk.schedule)
+        if trainer is None:
+            return
+        if (
+            trainer.denoiser.prediction == "v"
+            and trainer.denoiser.schedule.variance_preserving != schedule.variance_preserving
+        ):
+            self.monitor.detach()
+            self.bits.forget()
+            raise ValueError("The network predicts v under a schedule of another kind: train it again under this one.")
+        trainer.reschedule(schedule)
+        self._learned_numbers()
+
+    def _exact_numbers(self) -> None:
+        """The floor at each t and in total, of what the network predicts."""
+        import torch
+
+        from ..denoisers import ExactDenoiser
+        from ..objectives import floor, floor_profile
+
+        schedule = schedule_of(self.desk.schedule)
+        oracle, prediction = ExactDenoiser(self.data, schedule), self._prediction(schedule)
+        options: dict[str, Any] = {
+            "generator": torch.Generator().manual_seed(self.seed),
+            "conditional": self._conditional,
+        }
+        at = floor_profile(oracle, prediction, profile_times(), n=PROFILE_ROWS, **options)
+        learned = (self.profile or {}).get("learned") if self.monitor.trainer is not None else None
+        self.publish(profile={"t": at.times.tolist(), "floor": at.value.tolist(), "learned": learned})
+        total = floor(oracle, prediction, **options)
+        self.monitor.publish(floor=total.value, floor_error=total.error, prediction=prediction)
+
+    @property
+    def _conditional(self) -> bool:
+        return self.data.is_image and self.data.classes is not None
+
+    def _prediction(self, schedule: Schedule) -> Prediction:
+        """v trains digits best, but its size explodes with the variance; eps is well-behaved everywhere."""
+        if self.monitor.trainer is not None:
+            return self.monitor.trainer.denoiser.prediction  # type: ignore[no-any-return]
+        return "v" if self.data.is_image and schedule.variance_preserving else "eps"
+
+    def _make_trainer(self) -> Trainer:
+        import torch
+
+        from ..denoisers import NetworkDenoiser
+        from ..training import Trainer
+
+        schedule = schedule_of(self.desk.schedule)
+        self.monitor.trainer = None  # one that ended goes: the new one may predict something else
+        prediction = self._prediction(schedule)
+        denoiser = NetworkDenoiser.for_data(
+            self.data, schedule, prediction, conditional=self._conditional, seed=self.seed
+        )
+        steps = self.train_steps or STEPS[self.forward.kind]
+        self.compute("exact", "numbers", self._exact_numbers)
+        return Trainer(denoiser, self.data, steps=steps, generator=torch.Generator().manual_seed(self.seed))
+
+    def _denoiser(self) -> NetworkDenoiser | None:
+        """A copy of the trained network as it is now, under the schedule as it is now."""
+        trainer = self.monitor.trainer
+        if trainer is None or trainer.step == 0:
+            return None
+        denoiser = trainer.snapshot()
+        denoiser.schedule = schedule_of(self.desk.schedule)
+        return denoiser  # type: ignore[no-any-return]
+
+    def _refresh_learned(self) -> None:
+        """Called at every look at the trainer: now and then, measure the network against the oracle."""
+        trainer = self.monitor.trainer
+        over = trainer is not None and trainer.state not in ("running", "paused")
+        rest = 0.0 if over else max(REST, SHARE * self._learned_cost)
+        if trainer is None or trainer.step == 0 or time.monotonic() - self._learned_at < rest:
+            return
+        self._learned_at = time.monotonic()
+        self.compute("learned", "numbers", self._learned_numbers)
+
+    def _learned_numbers(self) -> None:
+        import torch
+
+        from ..denoisers import ExactDenoiser
+        from ..objectives import loss_profile
+
+        torch.set_num_threads(1)
+        start = time.monotonic()
+        denoiser = self._denoiser()
+        if denoiser is None:
+            return
+        self.bits.measure(denoiser)
+        generator = torch.Generator().manual_seed(self.seed)
+        oracle = ExactDenoiser(self.data, denoiser.schedule)
+        rows = PROFILE_ROWS // (16 if self.data.is_image else 4)
+        at = loss_profile(denoiser, self.data, profile_times(), n=rows, generator=generator, oracle=oracle)
+        if self.profile is not None:
+            self.publish(profile=self.profile | {"learned": at.value.tolist()})
+        self._learned_cost = time.monotonic() - start
+        self._learned_at = time.monotonic()
+
+    def numbers(self) -> dict[str, float]:
+        """The numbers of all five scenes, as "scene.name", and the Lab's own t and seed."""
+        own = super().numbers()
+        return own | {f"{name}.{k}": v for name, s in self.children_scenes().items() for k, v in s.numbers().items()}
+
+
+def profile_times() -> Any:
+    import torch
+
+    return torch.linspace(0.001, 1, PROFILE_TIMES, dtype=torch.float64)
+
+
+def facts_of(data: DataSet) -> list[dict[str, str]]:
+    """What a data set knows of itself, as pairs for the screen."""
+    facts = {"name": data.name, "shape": " x ".join(str(d) for d in data.shape)}
+    facts["range"] = f"{data.range[0]:.3g} to {data.range[1]:.3g}"
+    facts["levels"] = f"{data.levels} grey levels" if data.levels else "continuous"
+    facts["sigma_data"] = f"{data.sigma_data:.3f}"
+    if data.classes:
+        facts["classes"] = str(data.classes)
+    if hasattr(data, "__len__"):
+        facts["examples"] = f"{len(data):,}"
+        facts["oracle"] = "exact for the training set"
+    else:
+        facts["oracle"] = "exact for the population"
+    return [{"label": k, "value": v} for k, v in facts.items()]
+
+
+_lab: Lab | None = None
+
+
+def start() -> Lab:
+    """Show the Lab of this kernel, made at the first call: what the JupyterLab tab runs."""
+    global _lab
+    from IPython.display import display
+
+    _lab = _lab or Lab()
+    display(_lab)  # type: ignore[no-untyped-call]
+    return _lab

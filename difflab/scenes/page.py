@@ -1,0 +1,50 @@
+"""A scene as one self-contained page: its state, its buffers and the front end, with no kernel, no CDN, no network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .base import Scene
+
+
+def write_page(path: Path, scene: Scene) -> Path:
+    """Write `scene` to `path` as HTML; OSError if the folder does not exist or cannot be written."""
+    static = Path(__file__).parent.parent / "static"
+    # "</" would end the script element early; inside JSON and JavaScript strings "<\/" means the same
+    state = json.dumps(_plain(scene), allow_nan=False).replace("</", "<\\/")
+    script = (static / "page.js").read_text(encoding="utf-8").replace("</script", "<\\/script")
+    style = (static / "widget.css").read_text(encoding="utf-8")
+    path.write_text(
+        "<!doctype html>\n"
+        f'<html lang="en"><head><meta charset="utf-8"><title>{html.escape(scene.scene)} · difflab</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{style}</style></head>\n"
+        f'<body><main id="scene"></main>\n<script type="application/json" id="state">{state}</script>\n'
+        f"<script>{script}</script></body></html>\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def _plain(scene: Scene) -> dict[str, Any]:
+    """State with every buffer as base64 and every child scene in place of its reference."""
+    children = {name: _plain(child) for name, child in getattr(scene, "children_scenes", dict)().items()}
+    state = {k: _value(v) for k, v in scene.page_state().items() if k not in children}
+    return state | children
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _value(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_value(v) for v in value]
+    if isinstance(value, (memoryview, bytes)):
+        return {"base64": base64.b64encode(value).decode("ascii")}
+    if isinstance(value, float) and not -float("inf") < value < float("inf"):
+        return None
+    return value

@@ -1,0 +1,115 @@
+"""The threads behind the scenes.
+
+Callbacks of widgets may run on any thread and must return at once; a widget must be written by one thread only; and training
+must never wait for a socket. So there are two kinds of daemon threads: a `Lane` computes, latest request first, and the one
+`Publisher` writes traits, at most 20 times a second. What is superseded before it was sent is never sent; the last value
+always is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from functools import cache
+from typing import Any
+
+HZ = 20.0
+
+
+class Publisher:
+    """Writes traits of widgets from one thread; for each trait only the newest value is kept until it is sent."""
+
+    def __init__(self, hz: float = HZ) -> None:
+        self._pause = 1 / hz
+        self._pending: dict[Any, dict[str, Any]] = {}
+        self._busy = False
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name="difflab publisher", daemon=True).start()
+
+    def put(self, widget: Any, **traits: Any) -> None:
+        """Ask for `traits` of `widget` to be set soon. Never blocks on the wire."""
+        with self._changed:
+            self._pending.setdefault(widget, {}).update(traits)
+            self._changed.notify_all()
+
+    def settle(self, timeout: float) -> bool:
+        """Wait until everything asked for so far is written; False if that took longer than `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._pending and not self._busy, timeout)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: bool(self._pending))
+                pending, self._pending, self._busy = self._pending, {}, True
+            for widget, traits in pending.items():
+                _write(widget, traits)
+            time.sleep(self._pause)
+
+
+def _write(widget: Any, traits: dict[str, Any]) -> None:
+    try:
+        with widget.hold_sync():
+            for name, value in traits.items():
+                setattr(widget, name, value)
+    except Exception as e:  # a thread that dies here would silence every scene
+        if "error" not in traits:
+            widget.error = f"{type(e).__name__}: {e}"
+
+
+class Lane:
+    """One thread that computes what was asked for, the newest request of each key only."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: dict[Hashable, Callable[[], None]] = {}
+        self._current: Hashable = None
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name=f"difflab {name}", daemon=True).start()
+
+    def put(self, key: Hashable, job: Callable[[], None]) -> None:
+        """Run `job` soon, unless another job of the same `key` comes first. A job that raises must show it itself."""
+        with self._changed:
+            self._jobs.pop(key, None)
+            self._jobs[key] = job
+            self._changed.notify_all()
+
+    def superseded(self, key: Hashable) -> bool:
+        """True if a newer request of `key` waits: a long job may ask, and give up."""
+        return key in self._jobs
+
+    def settle(self, timeout: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._jobs and self._current is None, timeout)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._current = None
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: bool(self._jobs))
+                self._current = next(iter(self._jobs))
+                job = self._jobs.pop(self._current)
+            job()
+
+
+@cache
+def publisher() -> Publisher:
+    """The one publisher of this kernel."""
+    return Publisher()
+
+
+@cache
+def lane(name: str) -> Lane:
+    """A lane of this kernel: "exact" for the oracle's numbers, "learned" for the network's, "sample" for sampling."""
+    return Lane(name)
+
+
+def settle(timeout: float = 60.0) -> bool:
+    """Wait until all lanes and the publisher have nothing left to do."""
+    end = time.monotonic() + timeout
+    lanes = [lane(name) for name in ("exact", "learned", "sample")]
+    done = all(x.settle(max(0.0, end - time.monotonic())) for x in lanes)
+    return publisher().settle(max(0.0, end - time.monotonic())) and done

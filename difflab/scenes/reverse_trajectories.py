@@ -1,0 +1,174 @@
+"""ReverseTrajectories: from noise back to data, by the network and by the oracle, from the same noise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import traitlets
+
+from ..data import DataSet, GaussianMixture
+from .arrays import Array
+from .base import Scene
+from .choices import SAMPLERS, schedule_of
+from .forward_noising import view_of
+from .traits import ScheduleTrait, StepsTrait
+
+if TYPE_CHECKING:
+    from ..denoisers import Denoiser
+    from ..samplers import State
+
+POINTS, IMAGES, FRAMES = 2000, 100, 61
+LIVE = 0.1  # seconds between two pictures while sampling
+JUDGED = 1000  # samples that enter the energy distance
+
+
+class ReverseTrajectories(Scene):
+    """Samples on their way back, learned beside exact: same sampler, same grid, same noise.
+
+    Args:
+        data: what the oracle knows.
+        schedule: a Schedule, its name, or {"name", "params"}.
+        denoiser: the learned one, or a function that returns it (or None) when sampling starts.
+        sampler: "Ancestral", "DDIM" or "AnnealedLangevin".
+        steps: noise levels that the sampler visits.
+        n: samples; default 2,000 points or 100 images.
+    """
+
+    kind = traitlets.Enum(["points", "images"], "points").tag(sync=True)
+    image_shape = traitlets.List(traitlets.Int()).tag(sync=True)
+    extent = traitlets.Float(3.0).tag(sync=True)
+    range = traitlets.List(traitlets.Float(), [-1.0, 1.0]).tag(sync=True)
+    mixture = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
+    schedule = ScheduleTrait()
+    times = Array()
+    learned = Array()
+    exact = Array()
+    live = Array()
+    live_t = traitlets.Float(1.0).tag(sync=True)
+    sampler = traitlets.Enum([s["name"] for s in SAMPLERS], "Ancestral").tag(sync=True)
+    samplers = traitlets.List(SAMPLERS).tag(sync=True)
+    steps = StepsTrait(50, most=10_000)
+    step_range = traitlets.List([1, 250]).tag(sync=True)
+    evaluations = traitlets.Int(0).tag(sync=True)
+    quality = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
+
+    preset_traits = ("t", "seed", "schedule", "sampler", "steps")
+
+    def __init__(
+        self,
+        data: DataSet | None = None,
+        schedule: Any = None,
+        denoiser: Denoiser | Callable[[], Denoiser | None] | None = None,
+        *,
+        n: int | None = None,
+        **traits: Any,
+    ) -> None:
+        self.data = data or GaussianMixture.ring()
+        self.n = n
+        self.denoiser = denoiser
+        super().__init__(schedule=schedule, **(view_of(self.data) | traits))
+
+    def show(self, data: DataSet, seed: int | None = None) -> None:
+        """Change the data; old samples go."""
+        view = view_of(data)
+        self.data = data
+        self.publish(**view, **self._empty(), seed=self.seed if seed is None else seed)
+
+    def _empty(self) -> dict[str, Any]:
+        return {"times": None, "learned": None, "exact": None, "live": None, "quality": None, "evaluations": 0}
+
+    def requests(self) -> tuple[str, ...]:
+        return ("sample",)
+
+    def on_sample(self) -> None:
+        self.sample()
+
+    def sample(self) -> None:
+        """Draw samples in the background: by the network if there is one, then by the oracle; compare both with data."""
+        self.compute("sample", "sample", self._sample, status="sampling")
+
+    def _learned(self) -> Denoiser | None:
+        # a function has no schedule; a denoiser is callable too
+        if self.denoiser is None or hasattr(self.denoiser, "schedule"):
+            return self.denoiser  # type: ignore[return-value]
+        return self.denoiser()  # type: ignore[call-arg, return-value]
+
+    def _sample(self) -> None:
+        import torch
+
+        from ..denoisers import Conditioned, ExactDenoiser
+
+        torch.set_num_threads(1)
+        data, n = self.data, self.n or (IMAGES if self.data.is_image else POINTS)
+        schedule = schedule_of(self.schedule)
+        sources: dict[str, Denoiser | None] = {"learned": self._learned(), "exact": ExactDenoiser(data, schedule)}
+        labels = torch.arange(n) * (data.classes or 1) // n if data.is_image and data.classes else None
+        found: dict[str, Any] = self._empty()
+        last: dict[str, np.ndarray] = {}
+        for name, denoiser in sources.items():
+            if denoiser is None:
+                continue
+            if labels is not None:
+                denoiser = Conditioned(denoiser, labels)
+            frames = self._run(name, denoiser, n)
+            if frames is None:
+                return  # a newer request waits
+            times, states, evaluations = frames
+            last[name] = states[-1].astype(np.float32)
+            found |= {"times": times, name: states, "evaluations": evaluations}
+        self.publish(**found)
+        self.publish(quality=quality(data, last, self.seed))
+
+    def _run(self, name: str, denoiser: Denoiser, n: int) -> tuple[np.ndarray, np.ndarray, int] | None:
+        import torch
+
+        from ..samplers import SAMPLERS as BY_NAME
+        from ..samplers import grids, sample
+
+        generator = torch.Generator().manual_seed(self.seed)
+        grid = grids.uniform(denoiser.schedule, self.steps)
+        kept = set(np.linspace(0, len(grid) - 1, min(len(grid), FRAMES)).round().astype(int).tolist())
+        device = getattr(denoiser, "device", "cpu")
+        states: Iterable[State] = sample(
+            denoiser, BY_NAME[self.sampler](), grid, n=n, shape=self.data.shape, generator=generator, device=device
+        )
+        times, frames, shown, evaluations = [], [], 0.0, 0
+        for i, state in enumerate(states):
+            if self.superseded("sample", "sample"):
+                return None
+            evaluations = state.evaluations
+            if i in kept:
+                times.append(float(state.t))
+                frames.append(state.x.reshape(n, -1).to(torch.float16).cpu().numpy())
+            if time.monotonic() - shown > LIVE:
+                shown = time.monotonic()
+                self.publish(
+                    live=frames[-1], live_t=times[-1], status=f"sampling, {name} · step {i} of {len(grid) - 1}"
+                )
+        return np.array(times, np.float32), np.stack(frames), evaluations
+
+    def numbers(self) -> dict[str, float]:
+        """steps, evaluations, and the energy distance of learned and exact samples to the data, with their errors."""
+        base = super().numbers() | {"steps": float(self.steps), "evaluations": float(self.evaluations)}
+        named = {k: v for k, v in (self.quality or {}).items() if k != "label" and v is not None}
+        return base | {f"energy_distance_{k}": float(v) for k, v in named.items()}
+
+
+def quality(data: DataSet, samples: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
+    """Energy distance of samples to fresh data, beside its standard error, for "learned" and "exact" where they exist."""
+    import torch
+
+    from ..metrics import energy_distance
+
+    truth = data.sample(JUDGED, torch.Generator().manual_seed(seed + 1)).flatten(1)
+    result: dict[str, Any] = {"label": "energy distance"}
+    for name in ("learned", "exact"):
+        if name in samples:
+            value, error = energy_distance(torch.from_numpy(samples[name][:JUDGED]), truth)
+            result |= {name: float(value), f"{name}_error": float(error)}
+        else:
+            result |= {name: None, f"{name}_error": None}
+    return result

@@ -1,0 +1,57 @@
+"""Traits that several scenes share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import traitlets
+
+from .choices import DEFAULT_SCHEDULE, schedule_dict
+
+
+class ScheduleTrait(traitlets.TraitType[Any, Any]):
+    """{"name": ..., "params": {...}}; takes a Schedule or a name too. The browser evaluates the formula itself."""
+
+    default_value = DEFAULT_SCHEDULE
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tag(sync=True)
+
+    def validate(self, _obj: Any, value: Any) -> dict[str, Any]:
+        try:
+            return schedule_dict(value)
+        except ValueError as e:
+            raise traitlets.TraitError(str(e)) from None
+
+
+class StepsTrait(traitlets.TraitType[Any, Any]):
+    """A whole number of steps, 1 to `most`."""
+
+    def __init__(self, default_value: int, most: int, **kwargs: Any) -> None:
+        super().__init__(default_value, **kwargs)
+        self.most = most
+        self.tag(sync=True)
+
+    def validate(self, _obj: Any, value: Any) -> int:
+        whole = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value // 1
+        if not whole or not 1 <= value <= self.most:
+            raise traitlets.TraitError(
+                f"{self.name} must be a whole number from 1 to {self.most:,}, but got {value!r}."
+            )
+        return int(value)
+
+
+class ClockTrait(traitlets.TraitType[Any, Any]):
+    """The time t in [0, 1]; 0 is data."""
+
+    default_value = 0.35
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tag(sync=True)
+
+    def validate(self, _obj: Any, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            raise traitlets.TraitError(f"t must be a number from 0 (data) to 1 (noise), but got {value!r}.")
+        return float(value)

@@ -1,0 +1,73 @@
+"""One writer, newest value only, and the last one always arrives."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+from difflab.scenes.publisher import HZ, Lane, Publisher
+
+
+class Recorder:
+    """Stands for a widget: notes who wrote what, and when."""
+
+    def __init__(self, broken: bool = False) -> None:
+        object.__setattr__(self, "log", [])
+        object.__setattr__(self, "broken", broken)
+
+    @contextmanager
+    def hold_sync(self):
+        yield
+
+    def __setattr__(self, name, value) -> None:
+        if self.broken and name != "error":
+            raise ValueError("no such trait")
+        self.log.append((name, value, threading.current_thread().name, time.monotonic()))
+
+
+def test_a_storm_of_values_becomes_a_few_and_ends_with_the_last() -> None:
+    publisher, widget = Publisher(), Recorder()
+    start = time.monotonic()
+    for i in range(20_000):
+        publisher.put(widget, step=i)
+    assert publisher.settle(10)
+    took = time.monotonic() - start
+    values = [value for _, value, _, _ in widget.log]
+    assert values[-1] == 19_999 and values == sorted(values)
+    assert len(values) <= took * HZ + 2  # never above the rate: one at once, one at the end
+    assert {name for _, _, name, _ in widget.log} == {"difflab publisher"}
+
+
+def test_traits_of_one_moment_are_written_together() -> None:
+    publisher, widget = Publisher(), Recorder()
+    publisher.put(widget, a=1, b=2)
+    assert publisher.settle(10)
+    assert [(n, v) for n, v, _, _ in widget.log] == [("a", 1), ("b", 2)]
+
+
+def test_a_value_the_widget_refuses_becomes_its_error_and_silences_nobody() -> None:
+    publisher, broken, sound = Publisher(), Recorder(broken=True), Recorder()
+    publisher.put(broken, step=1)
+    publisher.put(sound, step=1)
+    assert publisher.settle(10)
+    assert [(n, v) for n, v, _, _ in broken.log] == [("error", "ValueError: no such trait")]
+    assert [(n, v) for n, v, _, _ in sound.log] == [("step", 1)]
+
+
+def test_a_lane_skips_what_was_superseded_and_says_so_to_a_long_job() -> None:
+    lane, done, told = Lane("test"), [], []
+    running, release = threading.Event(), threading.Event()
+
+    def long_job() -> None:
+        running.set()
+        release.wait(10)
+        told.append(lane.superseded("numbers"))
+        done.append("first")
+
+    lane.put("numbers", long_job)
+    assert running.wait(10)
+    for name in ("second", "third"):
+        lane.put("numbers", lambda name=name: done.append(name))
+    lane.put("other", lambda: done.append("other"))
+    release.set()
+    assert lane.settle(10)
+    assert done == ["first", "third", "other"] and told == [True]
