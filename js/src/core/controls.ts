@@ -3,19 +3,12 @@
  * the panel's error line. Options with `kernel: true` are greyed by style.css when Python stopped.
  */
 import { format as formatNumber } from "./numbers";
-import { element, raise } from "./panel";
+import { element, watched } from "./panel";
 
 type Listener = { signal: AbortSignal };
 
 function listen(el: HTMLElement, type: string, f: () => void, signal: AbortSignal): void {
-  const guarded = () => {
-    try {
-      f();
-    } catch (error) {
-      raise(el, error);
-    }
-  };
-  el.addEventListener(type, guarded, { signal });
+  el.addEventListener(type, watched(el, f), { signal });
 }
 
 export interface Slider {

@@ -22,8 +22,8 @@ export async function mount(
   const place = element("div", "difflab-place");
   el.replaceChildren(line, place);
   const show = (error: unknown) => {
-    line.textContent = sentence(error);
-    line.hidden = false;
+    line.textContent = error === null ? "" : sentence(error);
+    line.hidden = error === null;
   };
   el.addEventListener("difflab-error", (event) => show((event as CustomEvent).detail), { signal });
   try {

@@ -35,6 +35,13 @@ export function createPanel(el: HTMLElement, { title, note = "" }: { title: stri
   root.append(heading, error, body, footer);
   el.append(root);
 
+  // What the kernel told and what the scene itself threw share the line; the newer trouble is the scene's own.
+  let told = "";
+  let thrown = "";
+  const showError = () => {
+    error.textContent = thrown || told;
+    error.hidden = error.textContent === "";
+  };
   const panel: Panel = {
     root,
     body,
@@ -43,26 +50,20 @@ export function createPanel(el: HTMLElement, { title, note = "" }: { title: stri
       small.replaceChildren(value);
     },
     setError(text) {
-      error.textContent = text;
-      error.hidden = text === "";
+      told = text;
+      showError();
     },
     setStatus(text) {
       status.textContent = text;
     },
-    guard(f) {
-      return (...args) => {
-        try {
-          f(...args);
-        } catch (e) {
-          panel.setError(sentence(e));
-        }
-      };
-    },
+    guard: (f) => watched(root, f),
   };
   panel.setNote(note);
   root.addEventListener("difflab-error", (event) => {
     event.stopPropagation();
-    panel.setError(sentence((event as CustomEvent).detail));
+    const { detail } = event as CustomEvent<unknown>;
+    thrown = detail === null ? "" : sentence(detail);
+    showError();
   });
   return panel;
 }
@@ -77,9 +78,24 @@ export function followMessages(store: Store, panel: Panel, signal: AbortSignal):
   store.on("status", status, signal);
 }
 
-/** Tell the panel around `el` that something failed. */
+/** Tell the panel around `el` that something failed, or with null that it works again. */
 export function raise(el: Element, error: unknown): void {
   el.dispatchEvent(new CustomEvent("difflab-error", { detail: error, bubbles: true }));
+}
+
+/** The same function; what it throws stands in the error line around `el` until the function succeeds again. */
+export function watched<A extends unknown[]>(el: Element, f: (...args: A) => void): (...args: A) => void {
+  let failed = false;
+  return (...args) => {
+    try {
+      f(...args);
+      if (failed) raise(el, null);
+      failed = false;
+    } catch (error) {
+      failed = true;
+      raise(el, error);
+    }
+  };
 }
 
 export function sentence(error: unknown): string {

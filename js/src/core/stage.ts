@@ -2,7 +2,7 @@
  * A canvas that fills its place: sharp at every device pixel ratio, resized with its panel, redrawn once a frame at
  * most and only while it can be seen.
  */
-import { element, raise } from "./panel";
+import { element, watched } from "./panel";
 import { onThemeChange } from "./theme";
 
 export interface Stage {
@@ -29,6 +29,7 @@ export function createStage(parent: HTMLElement, draw: (surface: Surface) => voi
   root.append(canvas);
   parent.append(root);
   const context = canvas.getContext("2d")!;
+  const guarded = watched(root, draw);
   let visible = true;
   let wanted = false;
   let frame = 0;
@@ -47,11 +48,7 @@ export function createStage(parent: HTMLElement, draw: (surface: Surface) => voi
       context.clearRect(0, 0, width, height);
     }
     context.save();
-    try {
-      draw({ context, width, height, ratio });
-    } catch (error) {
-      raise(root, error);
-    }
+    guarded({ context, width, height, ratio });
     context.restore();
   };
   const redraw = () => {

@@ -1,7 +1,7 @@
 /** The one time bar: play, step, a slider from 0 data to 1 noise, and the log-SNR along it. */
 import { button } from "./controls";
 import { format } from "./numbers";
-import { element } from "./panel";
+import { element, watched } from "./panel";
 import { logSnr, type Schedule } from "./schedule";
 import type { Clock } from "./store";
 
@@ -67,7 +67,7 @@ export function timeBar(
     },
     { signal },
   );
-  const refresh = () => {
+  const refresh = watched(root, () => {
     input.value = String(Math.round(clock.t * POSITIONS));
     const now = schedule();
     const level = now ? ` · log-SNR ${format(logSnr(now, clock.t))}` : "";
@@ -75,7 +75,7 @@ export function timeBar(
     input.setAttribute("aria-valuetext", middle.textContent);
     play.textContent = clock.playing ? "❚❚" : "▶";
     play.setAttribute("aria-label", clock.playing ? "Pause" : direction > 0 ? "Play to noise" : "Play to data");
-  };
+  });
   clock.subscribe(refresh, signal);
   return { root, refresh };
 }
