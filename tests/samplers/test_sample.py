@@ -1,0 +1,116 @@
+"""The loop: what it yields, where it starts, and what it refuses."""
+
+import pytest
+import torch
+
+from difflab.data import GaussianMixture, digits
+from difflab.denoisers import Conditioned, ExactDenoiser, Posterior
+from difflab.samplers import DDIM, SAMPLERS, Ancestral, final, grids, sample, sampler_from
+from difflab.schedules import Geometric, VPCosine, VPLinear
+
+ORACLE = ExactDenoiser(GaussianMixture.ring(), VPCosine())
+GRID = grids.uniform(VPCosine(), 4)
+
+
+def test_yields_the_start_and_every_step():
+    states = list(sample(ORACLE, DDIM(), GRID, n=3))
+    assert [s.t for s in states] == [1.0, 0.75, 0.5, 0.25, 0.0]
+    assert [s.index for s in states] == [s.evaluations for s in states] == [0, 1, 2, 3, 4]
+    assert states[0].denoised is None
+    for before, after in zip(states, states[1:], strict=False):
+        torch.testing.assert_close(after.denoised, ORACLE(before.x, before.t).mean)
+    assert torch.equal(states[-1].x, states[-1].denoised)  # the last time is clean data
+
+
+@pytest.mark.parametrize(("schedule", "std"), [(VPLinear(), 1.0), (Geometric(0.01, 50.0), 50.0)])
+def test_starts_from_the_prior(schedule, std):
+    oracle = ExactDenoiser(GaussianMixture.ring(), schedule)
+    start = next(sample(oracle, DDIM(), grids.uniform(schedule, 2), n=20_000)).x
+    assert float(start.std()) == pytest.approx(std, rel=4 / (2 * start.numel()) ** 0.5)
+
+
+def test_starts_from_given_samples():
+    x = torch.randn(5, 2)
+    start = next(sample(ORACLE, DDIM(), [0.4, 0.2, 0.0], x=x))
+    assert start.t == 0.4
+    assert torch.equal(start.x, x)
+
+
+def test_conditioned_samples_stay_in_their_class():
+    data = digits()
+    labels = torch.arange(10)
+    oracle = Conditioned(ExactDenoiser(data, VPCosine()), labels)
+    x = final(sample(oracle, Ancestral(), grids.uniform(VPCosine(), 40), n=10))
+    points, classes = torch.from_numpy(data.x).flatten(1), torch.from_numpy(data.labels)
+    distance, nearest = torch.cdist(x.flatten(1), points).min(1)
+    assert torch.equal(classes[nearest], labels)
+    assert distance.max() < 1e-3  # the oracle of a finite set gives its examples back
+
+
+def test_a_denoiser_that_returns_nan_stops_with_its_time():
+    class Broken:
+        schedule, shape = VPCosine(), (2,)
+
+        def __call__(self, x_t, t, labels=None):
+            return Posterior(x_t / 0 if t == 0.5 else x_t)
+
+    states = sample(Broken(), DDIM(), GRID, n=2)
+    assert [next(states).t for _ in range(3)] == [1.0, 0.75, 0.5]
+    with pytest.raises(FloatingPointError, match=r"nan or inf at t = 0\.5"):
+        next(states)
+
+
+def test_needs_no_gradients():
+    x = torch.randn(2, 2, requires_grad=True)
+    assert not final(sample(ORACLE, DDIM(), GRID, x=x)).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ([1.0], "at least two times"),
+        ([1.0, 0.5, 0.5, 0.0], "decrease strictly"),
+        ([0.0, 0.5, 1.0], "decrease strictly"),
+        ([1.2, 0.0], r"lie in \[0, 1\]"),
+        ([1.0, float("nan"), 0.0], r"lie in \[0, 1\]"),
+        ([1.0, 0.1], "must end at 0"),
+    ],
+)
+def test_refuses_bad_grids(grid, words):
+    with pytest.raises(ValueError, match=words):
+        sample(ORACLE, DDIM(), grid, n=1)  # at the call, before the first state is asked for
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ({}, "either n"),
+        ({"n": 1, "x": torch.zeros(1, 2)}, "either n"),
+        ({"n": -1}, "0 or more"),
+        ({"n": 1.5}, "0 or more"),
+    ],
+)
+def test_refuses_bad_starts(start, words):
+    with pytest.raises(ValueError, match=words):
+        sample(ORACLE, DDIM(), GRID, **start)
+
+
+def test_asks_for_a_shape_that_the_denoiser_does_not_know():
+    class Shapeless:
+        schedule = VPCosine()
+
+        def __call__(self, x_t, t, labels=None):
+            return Posterior(x_t)
+
+    with pytest.raises(ValueError, match="give shape"):
+        sample(Shapeless(), DDIM(), GRID, n=1)
+    assert final(sample(Shapeless(), DDIM(), GRID, n=2, shape=(1, 3))).shape == (2, 1, 3)
+
+
+def test_registry():
+    assert sampler_from("DDIM", eta=0.5) == DDIM(0.5)
+    assert all(cls().label and cls.order == 1 for cls in SAMPLERS.values())
+    with pytest.raises(ValueError, match="no sampler named 'Euler'; choose one of Ancestral"):
+        sampler_from("Euler")
+    with pytest.raises(ValueError, match="DDIM has no knob 'steps'"):
+        sampler_from("DDIM", steps=3)
