@@ -1,0 +1,62 @@
+"""difflab: the laboratory for diffusion models inside Jupyter.
+
+    import difflab
+    difflab.Lab()                     # all scenes on one clock
+    difflab.ForwardNoising("moons")   # one of them
+
+Nothing heavy is imported until it is used: `import difflab` takes milliseconds and knows no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_ROOMS = (
+    "chain",
+    "data",
+    "denoisers",
+    "elbo",
+    "metrics",
+    "networks",
+    "objectives",
+    "plots",
+    "predictions",
+    "samplers",
+    "scenes",
+    "schedules",
+    "training",
+)
+
+_HOME = {
+    "Lab": "scenes.lab",
+    "ForwardNoising": "scenes.forward_noising",
+    "ScheduleDesk": "scenes.schedule_desk",
+    "ReverseTrajectories": "scenes.reverse_trajectories",
+    "WhereTheBitsGo": "scenes.where_the_bits_go",
+    "TrainingMonitor": "scenes.training_monitor",
+}
+
+__all__ = ["__version__", *_HOME, *_ROOMS]  # noqa: PLE0604 - the names are strings
+
+if TYPE_CHECKING:
+    from .scenes.forward_noising import ForwardNoising
+    from .scenes.lab import Lab
+    from .scenes.reverse_trajectories import ReverseTrajectories
+    from .scenes.schedule_desk import ScheduleDesk
+    from .scenes.training_monitor import TrainingMonitor
+    from .scenes.where_the_bits_go import WhereTheBitsGo
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    if name in _ROOMS:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'difflab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,67 @@
+"""The command line: `difflab lab | train | sample`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their arguments. `lab` hands every flag it does not know to JupyterLab."""
+    top = argparse.ArgumentParser(prog="difflab", description="The laboratory for diffusion models inside Jupyter.")
+    top.add_argument("--version", action="version", version=f"difflab {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    commands.add_parser(
+        "lab",
+        help="open JupyterLab on the Lab",
+        description="Opens JupyterLab on the Lab. Every flag goes to JupyterLab, such as --no-browser or --port 8899.",
+    )
+
+    train = commands.add_parser("train", help="train a network as a TOML file says, and write a checkpoint")
+    train.add_argument("config", type=Path, metavar="CONFIG.toml")
+    train.add_argument("--out", type=Path, metavar="DIR", help="folder of the checkpoint (default: beside the config)")
+
+    sample = commands.add_parser("sample", help="draw samples from a checkpoint into a picture")
+    sample.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    sample.add_argument("--out", type=Path, metavar="PNG", default=Path("grid.png"), help="default: %(default)s")
+    sample.add_argument("--n", type=int, default=100, help="number of samples (default: %(default)s)")
+    sample.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    sample.add_argument("--labels", type=int, nargs="+", metavar="LABEL", help="classes, repeated over the grid (default: all)")
+    sample.add_argument("--sampler", choices=["ddim", "ancestral"], default="ddim", help="default: %(default)s")
+    sample.add_argument("--steps", type=int, default=50, help="steps of the sampler (default: %(default)s)")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. What a user can mend is one sentence on stderr, without a traceback."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["lab"] and not {"-h", "--help"} & set(given):
+        return _lab(given[1:])
+    args = parser().parse_args(given)
+    from .training import commands
+
+    try:
+        {"train": commands.train, "sample": commands.sample}[args.command](args)
+    except (OSError, ValueError) as error:
+        print(f"difflab {args.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _lab(flags: list[str]) -> int:
+    try:
+        from .server import lab
+    except ModuleNotFoundError as error:
+        print(f"difflab lab: {error.name} is missing; install it with: pip install 'difflab[lab]'", file=sys.stderr)
+        return 1
+    lab(flags)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
