@@ -190,9 +190,9 @@ def gap(
         )
         return learned - least
 
-    return _Design(chain, data, bins, per_bin, generator, conditional).estimate(
-        values, 0.0, device, max_batch
-    )
+    design = _Design(chain, data, bins, per_bin, generator, conditional, variance)
+    nothing = torch.zeros(chain.steps + 1, dtype=torch.float64)  # the constants are the same on both sides
+    return design.estimate(values, nothing, 0.0, device, max_batch)
 
 
 class _Design:

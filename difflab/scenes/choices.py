@@ -57,6 +57,17 @@ def data_named(name: str) -> DataSet:
     return DATA[name][1]()
 
 
+def as_data(data: DataSet | str | None) -> DataSet:
+    """A data set, one of the names in DATA, or None for the ring of eight. TypeError for anything else."""
+    if data is None:
+        return GaussianMixture.ring()
+    if isinstance(data, str):
+        return data_named(data)
+    if not isinstance(data, DataSet):
+        raise TypeError(f"data must be a data set or one of {', '.join(DATA)}, but got {type(data).__name__}.")
+    return data
+
+
 def schedule_dict(schedule: Any) -> dict[str, Any]:
     """{"name", "params"} of a Schedule, of a name, or of such a dict, checked. ValueError in one sentence if it is none."""
     if schedule is None or schedule == DEFAULT_SCHEDULE:

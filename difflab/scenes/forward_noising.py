@@ -10,6 +10,7 @@ import traitlets
 from ..data import DataSet, GaussianMixture
 from .arrays import Array
 from .base import Scene
+from .choices import as_data, schedule_of
 from .traits import ScheduleTrait
 
 POINTS, IMAGES = 20_000, 100
@@ -41,9 +42,15 @@ class ForwardNoising(Scene):
     preset_traits = ("t", "seed", "schedule", "paths")
 
     def __init__(
-        self, data: DataSet | None = None, schedule: Any = None, *, n: int | None = None, seed: int = 0, **traits: Any
+        self,
+        data: DataSet | str | None = None,
+        schedule: Any = None,
+        *,
+        n: int | None = None,
+        seed: int = 0,
+        **traits: Any,
     ) -> None:
-        self.data = data or GaussianMixture.ring()
+        self.data = as_data(data)
         self.n = n
         super().__init__(schedule=schedule, seed=seed, **(self._picture(self.data, seed) | traits))
 
@@ -61,8 +68,6 @@ class ForwardNoising(Scene):
 
     def numbers(self) -> dict[str, float]:
         """t, alpha, sigma and log_snr at the clock; the number of samples."""
-        from .choices import schedule_of
-
         alpha, sigma = (float(a) for a in schedule_of(self.schedule).alpha_sigma(self.t))
         log_snr = 2 * float(np.log(alpha) - np.log(sigma)) if sigma else float("inf")
         return super().numbers() | {"alpha": alpha, "sigma": sigma, "log_snr": log_snr, "n": float(len(self.x0))}

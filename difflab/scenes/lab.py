@@ -29,7 +29,10 @@ TABS = ["overview", "data", "noise", "train", "sample", "bits"]
 PROFILE_TIMES, PROFILE_ROWS = 41, 512
 SHARE = 20  # live numbers of the network take at most 1/20 of the time: training keeps the rest
 REST = 1.0  # seconds at least between two of them
-STEPS = {"points": 20_000, "images": 4_000}
+TRAINING: dict[str, dict[str, Any]] = {  # a minute or so on one core
+    "points": {"steps": 20_000},
+    "images": {"steps": 2_000, "batch": 128},
+}
 
 
 class Lab(Scene):
@@ -40,7 +43,7 @@ class Lab(Scene):
         schedule: a Schedule, its name, or {"name", "params"}.
         steps: T of the chain.
         seed: of everything random.
-        train_steps: how long a training lasts; default 20,000 steps for points, 4,000 for images.
+        train_steps: how long a training lasts; default 20,000 steps for points, 2,000 for images.
     """
 
     forward = anywidget.WidgetTrait().tag(sync=True)
@@ -80,6 +83,7 @@ class Lab(Scene):
         super().__init__(preset=preset, seed=seed, facts=facts_of(data), **scenes)
         self.monitor.make_trainer = self._make_trainer
         self.monitor.on_look = self._refresh_learned
+        self.bits.on_optimal = lambda: self.compute("learned", "numbers", self._learned_numbers)
         for scene in self.children_scenes().values():
             traitlets.dlink((self, "t"), (scene, "t"))
         desk.observe(lambda _: self._reshape(), ["schedule", "steps"])
@@ -164,7 +168,6 @@ class Lab(Scene):
             self.bits.forget()
             raise ValueError("The network predicts v under a schedule of another kind: train it again under this one.")
         trainer.reschedule(schedule)
-        self._learned_numbers()
 
     def _exact_numbers(self) -> None:
         """The floor at each t and in total, of what the network predicts."""
@@ -207,9 +210,10 @@ class Lab(Scene):
         denoiser = NetworkDenoiser.for_data(
             self.data, schedule, prediction, conditional=self._conditional, seed=self.seed
         )
-        steps = self.train_steps or STEPS[self.forward.kind]
+        settings = TRAINING["images" if self.data.is_image else "points"]
+        settings = settings | ({"steps": self.train_steps} if self.train_steps else {})
         self.compute("exact", "numbers", self._exact_numbers)
-        return Trainer(denoiser, self.data, steps=steps, generator=torch.Generator().manual_seed(self.seed))
+        return Trainer(denoiser, self.data, **settings, generator=torch.Generator().manual_seed(self.seed))
 
     def _denoiser(self) -> NetworkDenoiser | None:
         """A copy of the trained network as it is now, under the schedule as it is now."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import traitlets
 
-from ..data import DataSet, GaussianMixture
+from ..data import DataSet
 from .arrays import Array
 from .base import Scene
-from .choices import SAMPLERS, schedule_of
+from .choices import SAMPLERS, as_data, schedule_of
 from .forward_noising import view_of
 from .traits import ScheduleTrait, StepsTrait
 
@@ -59,14 +59,14 @@ class ReverseTrajectories(Scene):
 
     def __init__(
         self,
-        data: DataSet | None = None,
+        data: DataSet | str | None = None,
         schedule: Any = None,
         denoiser: Denoiser | Callable[[], Denoiser | None] | None = None,
         *,
         n: int | None = None,
         **traits: Any,
     ) -> None:
-        self.data = data or GaussianMixture.ring()
+        self.data = as_data(data)
         self.n = n
         self.denoiser = denoiser
         super().__init__(schedule=schedule, **(view_of(self.data) | traits))

@@ -7,9 +7,9 @@ from typing import Any
 
 import traitlets
 
-from ..data import DataSet, GaussianMixture
+from ..data import DataSet
 from .base import Scene
-from .choices import SCHEDULES, STEP_RANGE, schedule_of
+from .choices import SCHEDULES, STEP_RANGE, as_data, schedule_of
 from .traits import ScheduleTrait, StepsTrait
 
 REACHED = 0.01  # nats/dim of L_T that count as noise: a hundredth of what one halving of the width costs
@@ -34,8 +34,10 @@ class ScheduleDesk(Scene):
 
     preset_traits = ("t", "seed", "schedule", "steps")
 
-    def __init__(self, schedule: Any = None, steps: int = 1000, data: DataSet | None = None, **traits: Any) -> None:
-        self.data = data or GaussianMixture.ring()
+    def __init__(
+        self, schedule: Any = None, steps: int = 1000, data: DataSet | str | None = None, **traits: Any
+    ) -> None:
+        self.data = as_data(data)
         super().__init__(schedule=schedule, steps=steps, **traits)
         self.observe(lambda _: self.refresh(), ["schedule", "steps"])
         self.refresh()

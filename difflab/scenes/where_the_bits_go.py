@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import traitlets
 from ..data import DataSet, FiniteSet, GaussianMixture
 from .arrays import Array
 from .base import Scene
-from .choices import schedule_of
+from .choices import as_data, schedule_of
 from .traits import ScheduleTrait, StepsTrait
 
 if TYPE_CHECKING:
@@ -51,14 +52,16 @@ class WhereTheBitsGo(Scene):
 
     def __init__(
         self,
-        data: DataSet | None = None,
+        data: DataSet | str | None = None,
         schedule: Any = None,
         steps: int = 1000,
         denoiser: Denoiser | None = None,
         **traits: Any,
     ) -> None:
-        self.data = data or GaussianMixture.ring()
+        self.data = as_data(data)
         self._optimal: Terms | None = None
+        #: called when the exact terms were computed anew, from the lane that computed them
+        self.on_optimal: Callable[[], None] = lambda: None
         super().__init__(schedule=schedule, steps=steps, **traits)
         self.observe(lambda _: self.refresh(), ["schedule", "steps"])
         self.refresh()
@@ -103,6 +106,7 @@ class WhereTheBitsGo(Scene):
             },
             **kept,
         )
+        self.on_optimal()
 
     def measure(self, denoiser: Denoiser) -> None:
         """Put the terms of `denoiser` beside the optimal ones: the optimum plus the gap, measured at the same noise.
