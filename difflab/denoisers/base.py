@@ -49,10 +49,18 @@ def noise_level(schedule: Schedule, t: float | Tensor, x: Tensor) -> tuple[Tenso
 
 
 def check_labels(labels: Tensor, classes: int | None, n: int) -> None:
-    """Raises ValueError unless `labels` are (n,) whole numbers and the model has classes."""
+    """Raises ValueError unless `labels` are (n,) whole numbers from 0 to classes - 1."""
     if classes is None:
         raise ValueError("This denoiser knows no classes; call it without labels.")
     if labels.shape != (n,) or labels.dtype not in (torch.int64, torch.int32):
         raise ValueError(
             f"labels must be {n} whole numbers, one for each sample, but got {tuple(labels.shape)} of {labels.dtype}."
         )
+    # in a dry run (meta) there are no values to look at
+    if n and labels.device.type != "meta" and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(
+            f"labels must lie between 0 and {classes - 1}, but got {int(labels.min())} to {int(labels.max())}."
+        )
+    # a dry run on "meta" has no values; anywhere else a wrong class would end in nan or in a device-side assertion
+    if n and labels.device.type != "meta" and not bool(((labels >= 0) & (labels < classes)).all()):
+        raise ValueError(f"This denoiser knows the classes from 0 to {classes - 1}; a label lies outside.")

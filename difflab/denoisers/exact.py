@@ -31,7 +31,7 @@ class ExactDenoiser:
     """
 
     def __init__(self, data: DataSet, schedule: Schedule) -> None:
-        self.data, self.schedule, self.shape = data, schedule, data.shape
+        self.data, self.schedule = data, schedule
         self._components: _Gaussians | _Points
         if isinstance(data, GaussianMixture):
             self.of, self._components = "population", _Gaussians(data)
@@ -41,6 +41,7 @@ class ExactDenoiser:
             raise TypeError(
                 f"An exact denoiser needs a GaussianMixture or a FiniteSet, but got {type(data).__name__}."
             )
+        self.shape = data.shape
 
     def __repr__(self) -> str:
         return f"ExactDenoiser({self.data!r}, {self.schedule}, of={self.of!r})"
