@@ -1,0 +1,29 @@
+/** What is diffused, in facts: the panel beside the points in the Lab's Data tab. */
+import { createPanel, element } from "../core/panel";
+import type { Store } from "../core/store";
+import "./scenes.css";
+
+interface Fact {
+  label: string;
+  value: string | number;
+}
+
+export function dataFacts(lab: Store, el: HTMLElement, signal: AbortSignal): void {
+  const panel = createPanel(el, { title: "Data" });
+  const list = element("dl", "difflab-facts");
+  panel.body.append(list);
+  const show = panel.guard(() => {
+    const presets = lab.get<{ name: string; label: string }[] | null>("presets") ?? [];
+    panel.setNote(presets.find((p) => p.name === lab.get<string>("preset"))?.label ?? "");
+    list.replaceChildren(
+      ...(lab.get<Fact[] | null>("facts") ?? []).flatMap(({ label, value }) => {
+        const [term, told] = [element("dt", ""), element("dd", "")];
+        term.textContent = label;
+        told.textContent = String(value);
+        return [term, told];
+      }),
+    );
+  });
+  for (const name of ["facts", "preset", "presets"]) lab.on(name, show, signal);
+  show();
+}

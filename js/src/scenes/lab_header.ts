@@ -1,0 +1,133 @@
+/** The Lab's first line: tabs, the state of training, seed, preset, and the one filled button. */
+import { button, chip, select, type Choice } from "../core/controls";
+import { element } from "../core/panel";
+import type { Store } from "../core/store";
+import { stateChip, trainButtons } from "./training_controls";
+
+const TABS: Choice[] = [
+  { name: "overview", label: "Overview" },
+  { name: "data", label: "Data" },
+  { name: "noise", label: "Noise" },
+  { name: "train", label: "Train" },
+  { name: "sample", label: "Sample" },
+  { name: "bits", label: "Bits" },
+];
+
+/** `root` is the Lab; its `data-tab` says which layout lab.css gives it. */
+export function labHeader(lab: Store, monitor: Store, root: HTMLElement, signal: AbortSignal): HTMLElement {
+  const header = element("header", "difflab-header");
+  const name = element("h1", "");
+  name.textContent = "Diffusion Lab";
+  const right = element("div", "difflab-header-right");
+  const status = element("span", "difflab-status");
+  status.setAttribute("role", "status");
+  right.append(status, stateChip(monitor, signal), seedChip(lab, signal));
+  const presets = lab.get<Choice[] | null>("presets") ?? [];
+  const preset = select({
+    label: "preset",
+    choices: presets.map(({ name, label }) => ({ name, label: `Preset: ${label}` })),
+    value: lab.get<string>("preset"),
+    kernel: true,
+    onChange: (name) => lab.request("preset", { name }),
+    signal,
+  });
+  lab.on("preset", () => preset.set(lab.get<string>("preset")), signal);
+  const save = button({
+    label: "Save page",
+    title: "One file that opens anywhere, without Python",
+    kernel: true,
+    onClick: () => lab.request("save_page"),
+    signal,
+  });
+  save.hidden = !lab.hasKernel;
+  const { main } = trainButtons(monitor, signal, { primary: true, start: "Train" });
+  right.append(
+    lab.hasKernel ? preset.root : chip(presets.find((p) => p.name === preset.value)?.label).root,
+    save,
+    main,
+  );
+  const error = element("p", "difflab-error");
+  error.setAttribute("role", "alert");
+  header.append(name, tabs(lab, root, signal), right, error);
+  const messages = () => {
+    status.textContent = lab.get<string | undefined>("status") ?? "";
+    error.textContent = lab.get<string | undefined>("error") ?? "";
+    error.hidden = error.textContent === "";
+  };
+  lab.on("status", messages, signal);
+  lab.on("error", messages, signal);
+  messages();
+  return header;
+}
+
+function tabs(lab: Store, root: HTMLElement, signal: AbortSignal): HTMLElement {
+  const list = element("div", "difflab-tabs");
+  list.setAttribute("role", "tablist");
+  list.setAttribute("aria-label", "layouts of the Lab");
+  const buttons = TABS.map(({ name, label }) => {
+    const tab = element("button", "");
+    tab.type = "button";
+    tab.textContent = label;
+    tab.dataset.name = name;
+    tab.setAttribute("role", "tab");
+    tab.addEventListener("click", () => lab.set("tab", name), { signal });
+    return tab;
+  });
+  list.append(...buttons);
+  list.addEventListener(
+    "keydown",
+    (event) => {
+      const at = buttons.indexOf(document.activeElement as HTMLButtonElement);
+      const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: buttons.length - 1 }[event.key];
+      if (at < 0 || to === undefined) return;
+      const next = buttons[(to + buttons.length) % buttons.length];
+      next.focus();
+      next.click();
+      event.preventDefault();
+      event.stopPropagation();
+    },
+    { signal },
+  );
+  const show = () => {
+    const wanted = lab.get<string | undefined>("tab") ?? "overview";
+    const tab = TABS.some((t) => t.name === wanted) ? wanted : "overview";
+    root.dataset.tab = tab;
+    for (const el of buttons) {
+      const on = el.dataset.name === tab;
+      el.setAttribute("aria-selected", String(on));
+      el.tabIndex = on ? 0 : -1;
+    }
+  };
+  lab.on("tab", show, signal);
+  show();
+  return list;
+}
+
+/** "seed 7": the number can be edited; every random draw of the Lab follows from it. */
+function seedChip(lab: Store, signal: AbortSignal): HTMLElement {
+  const root = element("label", "difflab-chip difflab-seed");
+  const input = element("input", "");
+  input.type = "number";
+  input.min = "0";
+  input.max = String(2 ** 31 - 1);
+  input.step = "1";
+  input.disabled = !lab.hasKernel;
+  root.append("seed", input);
+  const show = () => {
+    input.value = String(lab.get<number | undefined>("seed") ?? 0);
+    input.style.width = `${input.value.length + 0.5}ch`;
+  };
+  input.addEventListener(
+    "change",
+    () => {
+      const seed = Number(input.value);
+      if (Number.isInteger(seed) && seed >= 0 && seed < 2 ** 31 && input.value !== "") lab.request("seed", { seed });
+      else show();
+    },
+    { signal },
+  );
+  input.addEventListener("input", () => (input.style.width = `${input.value.length + 0.5}ch`), { signal });
+  lab.on("seed", show, signal);
+  show();
+  return root;
+}

@@ -1,0 +1,76 @@
+/** The hands on the training, shared by TrainingMonitor and the Lab's header: the state in a chip, and the buttons. */
+import { button, chip } from "../core/controls";
+import { onNextFrame } from "../core/frame";
+import { count, format } from "../core/numbers";
+import type { Store } from "../core/store";
+
+export type TrainingState = "idle" | "running" | "paused" | "finished" | "failed" | "stopped";
+
+const WORDS: Record<TrainingState, string> = {
+  idle: "not trained yet",
+  running: "training",
+  paused: "paused",
+  finished: "trained",
+  failed: "training failed",
+  stopped: "stopped",
+};
+const DOTS: Partial<Record<TrainingState, string>> = {
+  running: "var(--difflab-learned)",
+  paused: "var(--difflab-noise)",
+  finished: "var(--difflab-exact)",
+  failed: "var(--difflab-danger)",
+  stopped: "var(--difflab-noise)",
+};
+
+/** "training · step 4,210 · 241 steps/s". */
+export function stateWords(state: TrainingState, step: number, speed: number): string {
+  if (state === "idle") return WORDS.idle;
+  if (state === "finished") return `${WORDS.finished} · ${count(step)} steps`;
+  const parts = [WORDS[state] ?? state, `step ${count(step)}`];
+  if (state === "running" && speed > 0) parts.push(`${format(speed)} steps/s`);
+  return parts.join(" · ");
+}
+
+export function stateChip(store: Store, signal: AbortSignal): HTMLElement {
+  const shown = chip();
+  shown.root.setAttribute("role", "status");
+  shown.root.setAttribute("aria-live", "off"); // twenty changes a second are not to be read aloud
+  const show = () => {
+    const state = store.get<TrainingState>("state") ?? "idle";
+    const number = (name: string) => store.get<number | null>(name) ?? 0;
+    shown.set(stateWords(state, number("step"), number("steps_per_second")), DOTS[state] ?? null);
+  };
+  const redraw = onNextFrame(show, signal);
+  for (const name of ["state", "step", "steps_per_second"]) store.on(name, redraw, signal);
+  show();
+  return shown.root;
+}
+
+/** What the main button does in each state. `start` names the beginning. */
+export function mainAction(state: TrainingState, start = "Start"): { label: string; request: string } {
+  if (state === "running") return { label: "Pause", request: "pause" };
+  if (state === "paused") return { label: "Resume", request: "resume" };
+  return { label: state === "idle" ? start : `${start} again`, request: "start" };
+}
+
+/** Start, Pause or Resume in one button, and Stop while there is something to stop. Both hidden where there is no kernel. */
+export function trainButtons(
+  store: Store,
+  signal: AbortSignal,
+  { primary, start }: { primary: boolean; start: string },
+) {
+  const state = () => store.get<TrainingState>("state") ?? "idle";
+  const act = () => store.request(mainAction(state(), start).request);
+  const main = button({ label: start, primary, kernel: true, onClick: act, signal });
+  const stop = button({ label: "Stop", kernel: true, onClick: () => store.request("stop"), signal });
+  const show = () => {
+    main.textContent = mainAction(state(), start).label;
+    main.hidden = !store.hasKernel;
+    // its place is kept: a panel must not change its height when training starts
+    stop.style.visibility = state() === "running" || state() === "paused" ? "" : "hidden";
+    stop.hidden = !store.hasKernel;
+  };
+  store.on("state", show, signal);
+  show();
+  return { main, stop };
+}
