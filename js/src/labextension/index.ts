@@ -1,10 +1,5 @@
 /** The JupyterLab extension: a launcher card, two palette commands, and a workspace of its own open the Lab. */
-import {
-  type ILabShell,
-  ILayoutRestorer,
-  type JupyterFrontEnd,
-  type JupyterFrontEndPlugin,
-} from "@jupyterlab/application";
+import { ILabShell, ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from "@jupyterlab/application";
 import { ICommandPalette, MainAreaWidget, WidgetTracker } from "@jupyterlab/apputils";
 import { PageConfig } from "@jupyterlab/coreutils";
 import { ILauncher } from "@jupyterlab/launcher";
@@ -29,7 +24,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
   autoStart: true,
   // The widget registry is not used here, but without it there is no widget manager to register with.
   requires: [IRenderMimeRegistry, IJupyterWidgetRegistry],
-  optional: [ICommandPalette, ILauncher, ILayoutRestorer],
+  optional: [ICommandPalette, ILauncher, ILayoutRestorer, ILabShell],
   activate: (
     app: JupyterFrontEnd,
     rendermime: IRenderMimeRegistry,
@@ -37,6 +32,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null,
     launcher: ILauncher | null,
     restorer: ILayoutRestorer | null,
+    labShell: ILabShell | null,
   ) => {
     const { commands, shell } = app;
     const tracker = new WidgetTracker<Tab>({ namespace: "difflab" });
@@ -73,7 +69,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       void Promise.all([app.restored, restored]).then(() => {
         const tab = tracker.find(() => true);
         if (tab) return shell.activateById(tab.id);
-        (shell as Partial<ILabShell>).collapseLeft?.(); // at the first visit: the Lab is what was asked for
+        labShell?.collapseLeft(); // at the first visit: the Lab is what was asked for
         void commands.execute(OPEN);
       });
     }
