@@ -61,6 +61,3 @@ def check_labels(labels: Tensor, classes: int | None, n: int) -> None:
         raise ValueError(
             f"labels must lie between 0 and {classes - 1}, but got {int(labels.min())} to {int(labels.max())}."
         )
-    # a dry run on "meta" has no values; anywhere else a wrong class would end in nan or in a device-side assertion
-    if n and labels.device.type != "meta" and not bool(((labels >= 0) & (labels < classes)).all()):
-        raise ValueError(f"This denoiser knows the classes from 0 to {classes - 1}; a label lies outside.")

@@ -202,7 +202,7 @@ def test_says_which_truth_it_is():
         (
             lambda: ExactDenoiser(LINE, VPCosine())(torch.zeros(2, 1), 0.5, torch.tensor([0, 3])),
             ValueError,
-            "from 0 to 2",
+            "between 0 and 2",
         ),
         (
             lambda: ExactDenoiser(FiniteSet([[0.0]]), VPCosine())(torch.zeros(1, 1), 0.5, torch.tensor([0])),
