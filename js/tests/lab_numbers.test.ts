@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest";
+import { niceTicks } from "../src/core/chart";
+import { interpolate, moral } from "../src/scenes/at_t";
+import { withinEnds } from "../src/scenes/schedule_desk";
+import { mainAction, stateWords } from "../src/scenes/training_controls";
+import { axisEnd, topOf } from "../src/scenes/training_monitor";
+
+it("interpolates the profile exactly where it is linear, and stops at its ends", () => {
+  const times = [0.001, 0.25, 1];
+  const values = times.map((t) => 3 - 2 * t);
+  for (const t of [0.001, 0.1, 0.25, 0.7, 1]) expect(interpolate(times, values, t)).toBeCloseTo(3 - 2 * t, 12);
+  expect(interpolate(times, values, 0)).toBe(values[0]);
+  expect(interpolate([], [], 0.5)).toBeNull();
+  expect(interpolate(times, [NaN, NaN, NaN], 0.5)).toBeNull();
+});
+
+it("the moral is computed from the two numbers", () => {
+  expect(moral(0.271, 0.254)).toBe("A flat loss is not a broken one: 94 % of it is the floor.");
+  expect(moral(0.5, 0.25)).toBe("50 % of the loss is the floor; the other 0.25 can still be learned.");
+  expect(moral(0.25, 0.254)).toMatch(/as good as exact/);
+  expect(moral(null, 0.254)).toMatch(/Not trained yet/);
+  expect(moral(0.3, null)).toMatch(/No exact floor/);
+});
+
+describe("withinEnds", () => {
+  const choices = [
+    {
+      name: "VPCosine",
+      label: "cosine",
+      params: [{ name: "s", label: "offset s", min: 1e-3, max: 0.2, default: 8e-3 }],
+    },
+  ];
+  it("brings a value beyond its slider's end back, and says so in one sentence", () => {
+    const { schedule, said } = withinEnds({ name: "VPCosine", params: { s: 0.9 } }, choices);
+    expect(schedule.params).toEqual({ s: 0.2 });
+    expect(said).toEqual(["offset s = 0.900 is beyond its end; 0.200 is used."]);
+    expect(withinEnds({ name: "VPCosine", params: { s: NaN } }, choices).schedule.params).toEqual({ s: 8e-3 });
+  });
+  it("leaves everything else alone", () => {
+    const inside = { name: "VPCosine", params: { s: 0.01 } };
+    expect(withinEnds(inside, choices)).toEqual({ schedule: inside, said: [] });
+    const foreign = { name: "Other", params: { a: 1e9 } };
+    expect(withinEnds(foreign, choices).schedule).toBe(foreign);
+  });
+});
+
+it("the state is one calm line", () => {
+  expect(stateWords("running", 4210, 241.3)).toBe("training · step 4,210 · 241 steps/s");
+  expect(stateWords("paused", 4210, 241.3)).toBe("paused · step 4,210");
+  expect(stateWords("finished", 20000, 0)).toBe("trained · 20,000 steps");
+  expect(stateWords("idle", 0, 0)).toBe("not trained yet");
+});
+
+it("one button starts, pauses and resumes", () => {
+  expect(mainAction("idle", "Train")).toEqual({ label: "Train", request: "start" });
+  expect(mainAction("running")).toEqual({ label: "Pause", request: "pause" });
+  expect(mainAction("paused")).toEqual({ label: "Resume", request: "resume" });
+  for (const state of ["finished", "failed", "stopped"] as const) expect(mainAction(state).request).toBe("start");
+});
+
+it("the loss axis shows the whole fall, but not a spike that would flatten it", () => {
+  expect(topOf([1, 0.5, 0.3, 0.3], 0.28)).toBeCloseTo(1.06, 10);
+  expect(topOf([1e6, 0.5, 0.3, 0.3], 0.28)).toBeCloseTo(1.06 * 6 * 0.3, 10);
+  expect(topOf([], 0.3)).toBeGreaterThan(0.3);
+  expect(topOf([NaN, 0.4], null)).toBeCloseTo(1.06 * 0.4, 10);
+});
+
+it("the step axis grows in strides that hold the last step", () => {
+  let before = 0;
+  for (let step = 1; step < 30000; step += 37) {
+    const end = axisEnd(step);
+    expect(end).toBeGreaterThanOrEqual(step);
+    expect(end).toBeGreaterThanOrEqual(before);
+    if (step > 100) expect(end).toBeLessThanOrEqual(1.34 * step + 1);
+    before = end;
+  }
+});
+
+it("ticks are round and inside", () => {
+  expect(niceTicks(0, 1.2, 3)).toEqual([0, 0.5, 1]);
+  expect(niceTicks(0, 4210, 4)).toEqual([0, 2000, 4000]);
+  expect(Object.is(niceTicks(0, 1, 2)[0], 0)).toBe(true);
+  expect(niceTicks(1, 1, 3)).toEqual([1]);
+});
