@@ -50,11 +50,16 @@ DATA: dict[str, tuple[str, Callable[[], DataSet]]] = {
 }
 
 
-def data_named(name: str) -> DataSet:
-    """The data set behind a preset's name. ValueError for an unknown one."""
+def known(name: str) -> str:
+    """`name` itself if it is one of DATA, else ValueError."""
     if name not in DATA:
         raise ValueError(f"There is no data named {name!r}; choose one of {', '.join(DATA)}.")
-    return DATA[name][1]()
+    return name
+
+
+def data_named(name: str) -> DataSet:
+    """The data set of this name in DATA. ValueError for an unknown one."""
+    return DATA[known(name)][1]()
 
 
 def as_data(data: DataSet | str | None) -> DataSet:

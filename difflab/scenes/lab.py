@@ -11,7 +11,7 @@ import traitlets
 
 from ..data import DataSet
 from .base import Scene
-from .choices import DATA, data_named, schedule_of
+from .choices import DATA, data_named, known, schedule_of
 from .forward_noising import ForwardNoising
 from .page import write_page
 from .reverse_trajectories import ReverseTrajectories
@@ -91,6 +91,13 @@ class Lab(Scene):
         self.observe(lambda _: self.choose(self.preset), "seed")
         self.compute("exact", "numbers", self._exact_numbers)
 
+    @traitlets.validate("preset")
+    def _known_preset(self, proposal: dict[str, Any]) -> str:
+        try:
+            return known(proposal["value"])
+        except ValueError as e:
+            raise traitlets.TraitError(str(e)) from None
+
     def children_scenes(self) -> dict[str, Scene]:
         return {name: getattr(self, name) for name in ("forward", "desk", "bits", "monitor", "reverse")}
 
@@ -119,7 +126,7 @@ class Lab(Scene):
         return ("preset", "seed", "save_page")
 
     def on_preset(self, name: str) -> None:
-        self.publish(preset=name)
+        self.publish(preset=known(name))
 
     def on_seed(self, seed: int) -> None:
         self.publish(seed=seed)

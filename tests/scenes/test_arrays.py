@@ -20,7 +20,8 @@ def test_an_array_is_encoded_as_its_own_bytes() -> None:
 
 def test_float64_is_narrowed_and_rows_are_made_contiguous() -> None:
     holder = Holder(a=np.arange(6.0).reshape(2, 3).T)
-    assert holder.a.dtype == np.float32 and holder.a.flags["C_CONTIGUOUS"]
+    assert holder.a.dtype == np.float32
+    assert holder.a.flags["C_CONTIGUOUS"]
     assert bytes(encode(holder.a)["data"]) == np.array([0, 3, 1, 4, 2, 5], np.float32).tobytes()
 
 
@@ -31,7 +32,9 @@ def test_every_new_array_is_a_change_and_none_empties_it() -> None:
     same_values = np.zeros(3, np.float32)
     holder.a = same_values
     holder.a = None
-    assert seen[0] is same_values and seen[1] is None and len(seen) == 2
+    assert seen[0] is same_values
+    assert seen[1] is None
+    assert len(seen) == 2
     assert encode(holder.a) is None
 
 

@@ -26,7 +26,8 @@ def test_L_T_is_the_average_kl_to_the_prior(name: str, params: dict, steps: int)
     expected = sum(kl(alpha * float(v), sigma, schedule.prior_std) for v in data.x.ravel()) / data.x.size
     got = terminal(data, {"name": name, "params": params}, steps)
     # both are sums of terms of order 1 that cancel: float64 leaves 1e-15 or so of them
-    assert got["L_T"] == pytest.approx(expected, rel=1e-9, abs=1e-14) and got["unit"] == "nats/dim"
+    assert got["L_T"] == pytest.approx(expected, rel=1e-9, abs=1e-14)
+    assert got["unit"] == "nats/dim"
 
 
 def test_digits_are_measured_in_bits() -> None:
@@ -34,18 +35,22 @@ def test_digits_are_measured_in_bits() -> None:
     alpha, sigma = (float(a[-1]) for a in VPLinear(beta_max=0.007).table(1000))
     nats = sum(kl(alpha * float(v), sigma, 1.0) for v in digits().x[:, 0].ravel()) / digits().x.size
     got = terminal(digits(), spec, 1000)
-    assert got["unit"] == "bits/dim" and got["L_T"] == pytest.approx(nats / math.log(2), rel=1e-6)
+    assert got["unit"] == "bits/dim"
+    assert got["L_T"] == pytest.approx(nats / math.log(2), rel=1e-6)
 
 
 def test_a_schedule_that_does_not_reach_noise_says_what_to_do() -> None:
     desk = ScheduleDesk("VPLinear")
-    assert desk.numbers()["reaches_noise"] == 1.0 and desk.terminal["sentence"] == ""
+    assert desk.numbers()["reaches_noise"] == 1.0
+    assert desk.terminal["sentence"] == ""
     desk.schedule = {"name": "VPLinear", "params": {"beta_max": 0.006}}
     numbers = desk.numbers()
-    assert numbers["reaches_noise"] == 0.0 and numbers["beta_max"] == 0.006
+    assert numbers["reaches_noise"] == 0.0
+    assert numbers["beta_max"] == 0.006
     assert "Raise beta" in desk.terminal["sentence"]
     desk.schedule = Geometric(sigma_max=1.0)
-    assert desk.numbers()["reaches_noise"] == 0.0 and "Raise sigma max" in desk.terminal["sentence"]
+    assert desk.numbers()["reaches_noise"] == 0.0
+    assert "Raise sigma max" in desk.terminal["sentence"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +75,8 @@ def test_a_bad_value_is_refused_in_the_cell_and_in_the_scene(trait: str, value: 
     desk.set_state({trait: value})  # as it would come from the browser
     desk.settle()
     assert getattr(desk, trait) == before
-    assert sentence.replace("\\", "") in desk.error and "\n" not in desk.error
+    assert sentence.replace("\\", "") in desk.error
+    assert "\n" not in desk.error
 
 
 def test_a_preset_comes_back() -> None:

@@ -1,0 +1,142 @@
+"""The Lab without a browser: one schedule, one clock, and training that the scenes follow."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import traitlets
+
+from difflab.scenes.lab import Lab
+
+
+def wait_until(condition, timeout: float = 60.0) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "this did not happen in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def lab():
+    made = Lab(train_steps=400)
+    yield made
+    if made.monitor.trainer is not None:
+        made.monitor.trainer.stop()
+
+
+def test_the_first_picture_does_not_wait_for_torch() -> None:
+    code = """
+import sys
+import difflab
+assert "torch" not in sys.modules
+import difflab.scenes.lab as room
+from difflab.scenes import publisher
+publisher.lane("exact").put("hold", lambda: __import__("time").sleep(3))  # nothing else may compute yet
+lab = room.Lab()
+assert lab.forward.x0.shape == (20000, 2)
+assert "torch" not in sys.modules, "torch was imported before the first paint"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_desk_reshapes_every_scene(lab: Lab) -> None:
+    before = lab.numbers()
+    x0 = lab.forward.x0
+    lab.desk.schedule = {"name": "VPLinear", "params": {"beta_min": 1e-4, "beta_max": 0.01}}
+    lab.desk.steps = 200
+    after = lab.numbers()
+    for scene in (lab.forward, lab.reverse, lab.bits):
+        assert scene.schedule == lab.desk.schedule
+    assert lab.bits.steps == 200
+    assert lab.forward.x0 is x0  # no sample crosses again
+    assert after["desk.alpha_bar_T"] > before["desk.alpha_bar_T"]
+    assert after["bits.optimal"] != before["bits.optimal"]
+    assert after["monitor.floor"] != before["monitor.floor"]
+
+
+def test_one_clock(lab: Lab) -> None:
+    lab.t = 0.8
+    assert {scene.t for scene in lab.children_scenes().values()} == {0.8}
+
+
+def test_training_moves_loss_and_bits_towards_the_exact_ones(lab: Lab) -> None:
+    lab.settle()
+    floor = lab.monitor.floor
+    lab.train()
+    wait_until(lambda: lab.monitor.state == "finished")
+    wait_until(lambda: lab.bits.learned is not None and (lab.profile or {}).get("learned") is not None)
+    numbers = lab.numbers()
+    assert lab.error == lab.monitor.error == lab.bits.error == ""
+    curve = lab.monitor.curve
+    assert curve[-20:, 1].mean() < 0.7 * curve[:5, 1].mean()
+    assert curve[-20:, 1].mean() > 0.9 * floor
+    assert numbers["bits.learned"] > numbers["bits.optimal"]
+    # the profile is the floor plus the exact excess: nothing can be below, but for the two estimates' own noise
+    profile = lab.profile
+    assert np.mean(profile["learned"]) > np.mean(profile["floor"])
+
+
+def test_pause_resume_and_sampling_while_training(lab: Lab) -> None:
+    lab.train_steps = 100_000
+    lab.train()
+    wait_until(lambda: lab.monitor.step > 20)
+    lab.sample()
+    lab.reverse.settle()
+    assert lab.reverse.learned is not None
+    assert lab.reverse.exact is not None
+    lab.pause()
+    wait_until(lambda: lab.monitor.state == "paused")
+    step = lab.monitor.trainer.step
+    time.sleep(0.3)
+    assert lab.monitor.trainer.step == step
+    lab.train()
+    wait_until(lambda: lab.monitor.step > step)
+    lab.choose("grid")  # a training under way is stopped
+    lab.settle()
+    wait_until(lambda: lab.monitor.state == "idle")
+    assert lab.data.name == "3 x 3 grid"
+    assert lab.bits.learned is None
+
+
+def test_a_schedule_of_another_kind_takes_an_eps_network_along(lab: Lab) -> None:
+    lab.train()
+    wait_until(lambda: lab.monitor.state == "finished")
+    lab.desk.schedule = "Geometric"
+    lab.settle()
+    wait_until(lambda: lab.bits.learned is not None)
+    assert lab.monitor.trainer is not None
+    assert lab.error == ""
+    assert np.isfinite(lab.numbers()["bits.learned"])
+
+
+def test_bad_requests_are_refused_in_the_scene_and_lose_nothing(lab: Lab) -> None:
+    lab.settle()
+    lab._receive(lab, {"request": "preset", "args": {"name": "circles"}}, [])
+    lab.settle()
+    assert "no data named 'circles'" in lab.error
+    assert (lab.preset, lab.data.name) == ("ring", "ring of 8")
+    with pytest.raises(traitlets.TraitError, match="no data named 'circles'"):
+        lab.preset = "circles"
+    lab._receive(lab, {"request": "preset", "args": {"name": "moons"}}, [])
+    lab.settle()
+    assert lab.error == ""
+    assert lab.data.name == "two moons"
+    lab.monitor._receive(lab.monitor, {"request": "pause"}, [])
+    lab.settle()
+    assert "Nothing is training" in lab.monitor.error
+
+
+def test_the_saved_page_carries_everything_and_asks_for_nothing(lab: Lab, tmp_path) -> None:
+    lab.sample()
+    page = lab.save_html(tmp_path / "lab.html").read_text(encoding="utf-8")
+    state = json.loads(re.search(r'<script type="application/json" id="state">(.*?)</script>', page, re.S).group(1))
+    assert state["scene"] == "Lab"
+    assert state["forward"]["x0"]["shape"] == [20_000, 2]
+    assert state["reverse"]["exact"]["dtype"] == "float16"
+    assert len(page) < 3_000_000
+    # nothing is loaded: no address but the names of XML's own spaces
+    assert set(re.findall(r"https?://[\w.]+", page)) <= {"http://www.w3.org"}

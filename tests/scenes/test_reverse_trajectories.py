@@ -1,0 +1,78 @@
+"""Learned and exact start from the same noise, frames follow the grid, and errors end in the scene."""
+
+import numpy as np
+import pytest
+import torch
+
+from difflab.data import GaussianMixture
+from difflab.denoisers import ExactDenoiser, Posterior
+from difflab.metrics import energy_distance
+from difflab.scenes.reverse_trajectories import FRAMES, ReverseTrajectories
+from difflab.schedules import VPCosine
+
+
+def test_the_same_denoiser_twice_gives_the_same_trajectories_from_the_same_noise() -> None:
+    ring, schedule = GaussianMixture.ring(), VPCosine()
+    scene = ReverseTrajectories(ring, schedule, ExactDenoiser(ring, schedule), n=64, steps=20, seed=2)
+    scene.sample()
+    numbers = scene.numbers()
+    assert scene.error == ""
+    np.testing.assert_array_equal(scene.learned, scene.exact)
+    assert scene.learned.shape == (21, 64, 2)
+    assert scene.times[0] == 1.0
+    assert scene.times[-1] == 0.0
+    assert (np.diff(scene.times) < 0).all()
+    assert numbers["evaluations"] == 20.0
+
+
+def test_long_runs_keep_a_bounded_number_of_frames_with_both_ends() -> None:
+    scene = ReverseTrajectories("ring", steps=200, n=8)
+    scene.sample()
+    scene.settle()
+    assert scene.exact.shape == (FRAMES, 8, 2)
+    assert (scene.times[0], scene.times[-1]) == (1.0, 0.0)
+    assert scene.learned is None
+
+
+def test_the_quality_is_the_energy_distance_to_fresh_data() -> None:
+    ring = GaussianMixture.ring()
+    scene = ReverseTrajectories(ring, n=1000, steps=100)
+    scene.sample()
+    numbers = scene.numbers()
+    truth = ring.sample(1000, torch.Generator().manual_seed(1))
+    again, error = energy_distance(torch.from_numpy(scene.exact[-1].astype(np.float32)), truth)
+    assert numbers["energy_distance_exact"] == pytest.approx(again)
+    assert numbers["energy_distance_exact_error"] == pytest.approx(error)
+    # the oracle's samples are the data's: the distance is 0 but for sampling, and for 100 steps
+    assert abs(again) < 5 * error
+
+
+def test_a_denoiser_that_returns_nan_stops_with_its_time_in_the_scene() -> None:
+    class Broken:
+        schedule = VPCosine()
+
+        def __call__(self, x_t, t, labels=None):
+            return Posterior(x_t * torch.nan if t < 0.5 else x_t)
+
+    scene = ReverseTrajectories("ring", VPCosine(), Broken(), n=8, steps=10)
+    scene.sample()
+    scene.settle()
+    assert "0.4" in scene.error
+    assert scene.exact is None
+    scene.denoiser = None
+    scene.sample()
+    scene.settle()
+    assert scene.error == ""
+    assert scene.exact is not None
+
+
+def test_digits_are_sampled_class_by_class() -> None:
+    scene = ReverseTrajectories("digits", n=20, steps=5, sampler="DDIM")
+    scene.sample()
+    scene.settle()
+    from difflab.data import digits
+
+    data = digits()
+    # the oracle of a finite set ends on the training digits themselves
+    distance = np.linalg.norm(scene.exact[-1][:, None].astype(float) - data.x.reshape(-1, 64)[None], axis=2)
+    assert (data.labels[distance.argmin(1)] == np.repeat(np.arange(10), 2)).all()
