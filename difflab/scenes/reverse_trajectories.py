@@ -105,7 +105,7 @@ class ReverseTrajectories(Scene):
         data, n = self.data, self.n or (IMAGES if self.data.is_image else POINTS)
         schedule = schedule_of(self.schedule)
         sources: dict[str, Denoiser | None] = {"learned": self._learned(), "exact": ExactDenoiser(data, schedule)}
-        labels = torch.arange(n) * (data.classes or 1) // n if data.is_image and data.classes else None
+        labels = torch.arange(n) % data.classes if data.is_image and data.classes else None
         found: dict[str, Any] = self._empty()
         last: dict[str, np.ndarray] = {}
         for name, denoiser in sources.items():

@@ -75,4 +75,4 @@ def test_digits_are_sampled_class_by_class() -> None:
     data = digits()
     # the oracle of a finite set ends on the training digits themselves
     distance = np.linalg.norm(scene.exact[-1][:, None].astype(float) - data.x.reshape(-1, 64)[None], axis=2)
-    assert (data.labels[distance.argmin(1)] == np.repeat(np.arange(10), 2)).all()
+    assert (data.labels[distance.argmin(1)] == np.tile(np.arange(10), 2)).all()
