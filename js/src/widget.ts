@@ -1,5 +1,6 @@
 /** The only file that knows anywidget: a model becomes a Store, a view becomes a place to draw. */
 import { mount } from "./core/host";
+import { stopped, watchKernel } from "./core/kernel_watch";
 import { LocalValues } from "./core/local_values";
 import type { Store } from "./core/store";
 import { decodeTrait } from "./core/wire";
@@ -50,7 +51,7 @@ class ModelStore implements Store {
   set(name: string, value: unknown): void {
     this.model.set(name, value);
     // A kernel that is gone gets nothing; the picture still follows the hand.
-    if (!this.disconnected()) this.model.save_changes();
+    if (!stopped(this.view.el)) this.model.save_changes();
   }
 
   setLocal(name: string, value: unknown): void {
@@ -74,7 +75,7 @@ class ModelStore implements Store {
   }
 
   request(name: string, args: Record<string, unknown> = {}): void {
-    if (this.disconnected()) return;
+    if (stopped(this.view.el)) return;
     this.token += 1;
     // A custom message, not a trait: it arrives even when a state update was lost with a dropped connection.
     this.model.send({ request: name, token: this.token, args });
@@ -100,10 +101,6 @@ class ModelStore implements Store {
     return manager.get_model(ref.replace(/^(anywidget:|IPY_MODEL_)/, ""));
   }
 
-  private disconnected(): boolean {
-    return this.view.el.closest(".jupyter-widgets-disconnected") !== null;
-  }
-
   private notify(name: string): void {
     for (const f of [...(this.listeners.get(name) ?? [])]) {
       try {
@@ -124,6 +121,7 @@ function render({ model, el, signal: given, host }: RenderProps): () => void {
     store.request("ready");
     return store;
   };
+  watchKernel(model, el, signal);
   void mount(() => findScene(String(model.get("scene"))), makeStore, el, signal);
   return () => controller.abort();
 }

@@ -14,9 +14,11 @@ describe("trajectory", () => {
     expect(blendAt(times, 0.75)).toEqual({ before: 0, after: 1, u: 1 });
     expect(blendAt(Float32Array.of(0.9), 0.3)).toEqual({ before: 0, after: 0, u: 0 });
   });
-  it("interpolates a path linearly in time", () => {
-    const path = pathOf(readTrajectory(wireTimes, frames)!, 0, 0.5);
-    expect([...path]).toEqual([10, 0, 7.5, 1, 5, 1.5]);
+  it("interpolates a path linearly in time, from its start or from a time on", () => {
+    const run = readTrajectory(wireTimes, frames)!;
+    expect([...pathOf(run, 0, 0.5)]).toEqual([10, 0, 7.5, 1, 5, 1.5]);
+    expect([...pathOf(run, 0, 0.125, 0.5)]).toEqual([5, 1.5, 2.5, 2, 1.25, 2.5]);
+    expect([...pathOf(run, 0, 1, 1.2)]).toEqual([10, 0]);
   });
   it("steps to the next kept frame towards data", () => {
     expect(nextTime(times, 1)).toBe(0.75);

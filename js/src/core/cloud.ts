@@ -110,22 +110,39 @@ export class CloudPainter {
   }
 }
 
-/** Lines of a few samples, each a list of (x, y) in data units, with a dot at the end. */
-export function drawPaths(surface: Surface, view: View, paths: readonly Float64Array[], color: string): void {
-  const { context, ratio } = surface;
+/** Lines of a few samples, each a list of (x, y) in data units, with a dot at the end; `fading` ones vanish backwards. */
+export function drawPaths(
+  { context, ratio }: Surface,
+  view: View,
+  paths: readonly Float64Array[],
+  color: string,
+  fading = false,
+): void {
   context.strokeStyle = context.fillStyle = color;
-  context.lineWidth = 1.5 * ratio;
+  context.lineWidth = (fading ? 1.2 : 1.5) * ratio;
   context.lineJoin = context.lineCap = "round";
+  const x = (path: Float64Array, i: number) => view.x0 + view.scale * path[2 * i];
+  const y = (path: Float64Array, i: number) => view.y0 - view.scale * path[2 * i + 1];
   for (const path of paths) {
-    context.beginPath();
-    for (let i = 0; i + 1 < path.length; i += 2) {
-      context.lineTo(view.x0 + view.scale * path[i], view.y0 - view.scale * path[i + 1]);
+    const corners = path.length / 2;
+    if (fading) {
+      context.lineCap = "butt"; // round ends would show as beads where two segments overlap
+      for (let i = 1; i < corners; i++) {
+        context.globalAlpha = (0.7 * i) / corners;
+        context.beginPath();
+        context.moveTo(x(path, i - 1), y(path, i - 1));
+        context.lineTo(x(path, i), y(path, i));
+        context.stroke();
+      }
+      context.globalAlpha = 1;
+    } else {
+      context.beginPath();
+      for (let i = 0; i < corners; i++) context.lineTo(x(path, i), y(path, i));
+      context.stroke();
     }
-    context.stroke();
-    const last = path.length - 2;
-    if (last < 0) continue;
+    if (corners === 0) continue;
     context.beginPath();
-    context.arc(view.x0 + view.scale * path[last], view.y0 - view.scale * path[last + 1], 2.2 * ratio, 0, 2 * Math.PI);
+    context.arc(x(path, corners - 1), y(path, corners - 1), 2.2 * ratio, 0, 2 * Math.PI);
     context.fill();
   }
 }

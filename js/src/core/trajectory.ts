@@ -50,16 +50,18 @@ export function nextTime(times: Float32Array, t: number): number {
   return 0;
 }
 
-/** Where sample `i` of a trajectory in the plane went from its start to time t: (x, y, x, y, ...). */
-export function pathOf(trajectory: Trajectory, i: number, t: number): Float64Array {
-  const { before, after, u } = blendAt(trajectory.times, t);
+/** Where sample `i` of a trajectory in the plane was from time `since` (or its start) to time t: (x, y, x, y, ...). */
+export function pathOf(trajectory: Trajectory, i: number, t: number, since = Infinity): Float64Array {
+  const { times } = trajectory;
   const path: number[] = [];
-  for (let f = 0; f <= before; f++) {
-    const x = frame(trajectory, f);
-    path.push(x[2 * i], x[2 * i + 1]);
-  }
-  const [a, b] = [frame(trajectory, before), frame(trajectory, after)];
-  path.push((1 - u) * a[2 * i] + u * b[2 * i], (1 - u) * a[2 * i + 1] + u * b[2 * i + 1]);
+  const add = (time: number) => {
+    const { before, after, u } = blendAt(times, time);
+    const [a, b] = [frame(trajectory, before), frame(trajectory, after)];
+    path.push((1 - u) * a[2 * i] + u * b[2 * i], (1 - u) * a[2 * i + 1] + u * b[2 * i + 1]);
+  };
+  if (since < times[0]) add(since);
+  for (const time of times) if (time <= since && time > t) add(time);
+  add(t);
   return Float64Array.from(path);
 }
 

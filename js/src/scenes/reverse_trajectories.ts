@@ -17,6 +17,8 @@ import type { NDArray } from "../core/wire";
 import { samplingControls } from "./sampling_controls";
 
 const PATHS = 7;
+/** How far back in time a path is drawn: a random walk's whole way would cover the picture. */
+const TAIL = 0.2;
 const WAITING = { points: 2000, images: 36 };
 
 /** What one stage shows: a run, the state of a run under way, or plain noise. */
@@ -150,8 +152,8 @@ function drawSide(surface: Surface, side: Side, picture: Picture, clockTime: num
     side.painter.samples(surface, look, view, ends, [1 - u, u], level, drawn);
     if (!look.images) {
       const chosen = Array.from({ length: Math.min(PATHS, trajectory.samples) }, (_, k) => k);
-      const paths = chosen.map((i) => pathOf(trajectory, i, t));
-      drawPaths(surface, view, paths, color.ink);
+      const paths = chosen.map((i) => pathOf(trajectory, i, t, t + TAIL));
+      drawPaths(surface, view, paths, color.ink, true);
     }
   } else {
     const spread = viewScale(level);
