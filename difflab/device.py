@@ -17,9 +17,7 @@ def resolve(device: str | torch.device = "auto") -> torch.device:
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(
-            f"There is no device named {device!r}; choose auto, cpu, cuda, cuda:1, ... or mps."
-        ) from error
+        raise ValueError(f"There is no device named {device!r}; choose auto, cpu, cuda, cuda:1, ... or mps.") from error
     if resolved.type in ("cuda", "mps") and not _has(resolved.type):
         raise ValueError(f"This machine offers torch no {resolved.type} device; choose auto or cpu.")
     return resolved

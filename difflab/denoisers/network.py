@@ -1,7 +1,8 @@
 """A network as a denoiser: preconditioning around any nn.Module.
 
-The network sees c_in x_t with c_in = 1 / sqrt(alpha^2 sigma_data^2 + sigma^2), which has variance 1 at every noise level
-(Karras et al. 2022, section 5), and the noise level log-SNR / 4, clamped to where float32 still tells levels apart.
+The network sees c_in x_t with c_in = 1 / sqrt(alpha^2 sigma_data^2 + sigma^2), which has variance 1 at every noise
+level (Karras et al. 2022, section 5), and the noise level log-SNR / 4, clamped to where float32 still tells levels
+apart.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ class NetworkDenoiser(nn.Module):
         schedule: says what x_t is.
         prediction: what the network predicts: "eps", "x0" or "v".
         sigma_data: standard deviation of the data.
-        clip: (lowest, highest) value of the posterior mean, or None. E[x_0 | x_t] never leaves the range of the data, but
-            near t = 1 an eps-prediction divides its error by alpha, and one bad step ends a whole trajectory. Only the
-            `Posterior` is clipped, never what is trained.
+        clip: (lowest, highest) value of the posterior mean, or None. E[x_0 | x_t] never leaves the range of the data,
+            but near t = 1 an eps-prediction divides its error by alpha, and one bad step ends a whole trajectory.
+            Only the `Posterior` is clipped, never what is trained.
 
     Raises ValueError for another prediction.
     """
@@ -65,8 +66,8 @@ class NetworkDenoiser(nn.Module):
         seed: int = 0,
         **options: Any,
     ) -> NetworkDenoiser:
-        """A fresh denoiser that fits `data`: its network, sigma_data and range. `seed` fixes the first weights, and torch's
-        global random stream is left as it was; `options` go to the network (`width`, ...)."""
+        """A fresh denoiser that fits `data`: its network, sigma_data and range. `seed` fixes the first weights, and
+        torch's global random stream is left as it was; `options` go to the network (`width`, ...)."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = network_for(data, conditional=conditional, **options)
@@ -78,13 +79,20 @@ class NetworkDenoiser(nn.Module):
         return getattr(self.network, "classes", None)
 
     @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of one sample, where the network knows it."""
+        shape = getattr(self.network, "config", {}).get("shape")
+        return None if shape is None else tuple(shape)
+
+    @property
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
 
     def forward(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         """E[x_0 | x_t] as far as it was learned; its variance is not known (None).
 
-        `x_t` (n, *shape); `t` one time or (n,); `labels` (n,) int64, or None for all classes together. At t = 0, x_t itself.
+        `x_t` (n, *shape); `t` one time or (n,); `labels` (n,) int64, or None for all classes together.
+        At t = 0 it is x_t itself.
         """
         alpha, sigma = noise_level(self.schedule, t, x_t)
         value = self.predict_at(x_t, alpha, sigma, self._checked(labels, len(x_t)))
@@ -94,7 +102,7 @@ class NetworkDenoiser(nn.Module):
         return Posterior(torch.where(sigma == 0, x_t, mean))
 
     def predict(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Tensor:
-        """The network's own prediction (of `prediction`) for x_t (n, *shape): what the loss compares. Shaped as `x_t`."""
+        """The network's own prediction for x_t (n, *shape), shaped like it: what the loss compares."""
         alpha, sigma = noise_level(self.schedule, t, x_t)
         return self.predict_at(x_t, alpha, sigma, self._checked(labels, len(x_t)))
 
@@ -132,9 +140,7 @@ class NetworkDenoiser(nn.Module):
             named, schedule, clip = config["network"], config["schedule"], config["clip"]
             if network is None:
                 if named is None:
-                    raise ValueError(
-                        "This denoiser was built around a network of its own; give it as network=."
-                    )
+                    raise ValueError("This denoiser was built around a network of its own; give it as network=.")
                 network = network_from(named["name"], named["options"])
             return cls(
                 network,
@@ -144,6 +150,4 @@ class NetworkDenoiser(nn.Module):
                 clip=None if clip is None else (clip[0], clip[1]),
             )
         except (KeyError, TypeError, IndexError) as error:
-            raise ValueError(
-                f"This is not a denoiser's description: {error!r} is missing or malformed."
-            ) from error
+            raise ValueError(f"This is not a denoiser's description: {error!r} is missing or malformed.") from error

@@ -1,4 +1,4 @@
-"""Networks: what is trained. Each is called as network(x, noise_level, labels) and keeps in `.config` what rebuilds it."""
+"""Networks: what is trained. Called as network(x, noise_level, labels); `.config` is what rebuilds one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ __all__ = ["MLP", "NETWORKS", "UNet", "network_for", "network_from"]
 
 
 def network_for(data: DataSet, *, conditional: bool = False, **options: Any) -> nn.Module:
-    """The network that fits `data`: a U-Net for images whose sides allow it, an MLP else; with its classes if `conditional`.
+    """The network that fits `data`: a U-Net for images whose sides allow it, an MLP else; with its classes if
+    `conditional`.
 
     `options` go to the network (`width`, ...). Raises ValueError if `conditional` and the data has no classes.
     """
@@ -36,9 +37,7 @@ def network_from(name: str, config: dict[str, Any]) -> nn.Module:
     for option, value in config.items():  # a description may come from a file of someone else's
         for number in value if isinstance(value, list) else [value]:
             if number is not None and (type(number) is not int or not 1 <= number <= _LARGEST):
-                raise ValueError(
-                    f"{name}'s {option} must be whole numbers from 1 to {_LARGEST}, but got {value!r}."
-                )
+                raise ValueError(f"{name}'s {option} must be whole numbers from 1 to {_LARGEST}, but got {value!r}.")
     try:
         return NETWORKS[name](**{**config, "shape": tuple(config["shape"])})
     except (TypeError, KeyError) as error:

@@ -18,6 +18,8 @@ class Condition(nn.Module):
         waves: number of frequencies of the sinusoidal code.
     """
 
+    rates: Tensor
+
     def __init__(self, width: int, classes: int | None = None, waves: int = 16) -> None:
         super().__init__()
         rates = torch.logspace(0, 1, waves, base=_FASTEST / _SLOWEST, dtype=torch.float32) * _SLOWEST
@@ -31,9 +33,9 @@ class Condition(nn.Module):
     def forward(self, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """`level` (n,) or (1,), `labels` (n,) int64 or None -> (n, width), or (1, width) if neither names a row."""
         angles = level[:, None] * self.rates
-        code = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
+        code: Tensor = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
         if self.label is None:
             return code
         if labels is None:
             return code + self.label.weight[-1]
-        return code + self.label(labels)
+        return torch.add(code, self.label(labels))

@@ -21,9 +21,7 @@ class MLP(nn.Module):
         classes: number of classes, or None.
     """
 
-    def __init__(
-        self, shape: tuple[int, ...], width: int = 128, depth: int = 3, classes: int | None = None
-    ) -> None:
+    def __init__(self, shape: tuple[int, ...], width: int = 128, depth: int = 3, classes: int | None = None) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
             "shape": list(shape),
@@ -45,4 +43,5 @@ class MLP(nn.Module):
         h = F.silu(self.first(x.flatten(1)) + self.condition(level, labels))
         for layer in self.hidden:
             h = F.silu(layer(h))
-        return self.last(h).view_as(x)
+        y: Tensor = self.last(h)
+        return y.view_as(x)

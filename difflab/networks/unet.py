@@ -16,8 +16,8 @@ _GROUPS = 8
 class UNet(nn.Module):
     """A U-Net (Ho et al. 2020, appendix B) cut down to what a CPU can train in a minute.
 
-    An image is first folded into patches (h/p x w/p positions of p*p channels each): on a CPU the time goes with the number
-    of positions a convolution visits, and 8x8 digits lose nothing at p = 2.
+    An image is first folded into patches (h/p x w/p positions of p*p channels each): on a CPU the time goes with the
+    number of positions a convolution visits, and 8x8 digits lose nothing at p = 2.
 
     Args:
         shape: (channels, height, width), both sides divisible by 2 * `patch`.
@@ -38,7 +38,8 @@ class UNet(nn.Module):
         super().__init__()
         if len(shape) != 3 or shape[1] % (2 * patch) or shape[2] % (2 * patch):
             raise ValueError(
-                f"A U-Net needs images (channels, height, width) with sides divisible by {2 * patch}, but got {tuple(shape)}."
+                f"A U-Net needs images (channels, height, width) with sides divisible by {2 * patch},"
+                f" but got {tuple(shape)}."
             )
         self.config: dict[str, Any] = {
             "shape": list(shape),
@@ -79,7 +80,7 @@ class UNet(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block whose second normalisation is scaled and shifted by the condition (Dhariwal & Nichol 2021, section 3.1)."""
+    """A residual block; the condition scales and shifts its second normalisation (Dhariwal & Nichol 2021, 3.1)."""
 
     def __init__(self, width: int, condition: int) -> None:
         super().__init__()
@@ -93,4 +94,4 @@ class Block(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         h = self.norm2(self.conv1(F.silu(self.norm1(x))))
         scale, shift = self.modulate(condition)[:, :, None, None].chunk(2, dim=1)
-        return x + self.conv2(F.silu(torch.addcmul(h + shift, h, scale)))
+        return torch.add(x, self.conv2(F.silu(torch.addcmul(h + shift, h, scale))))

@@ -38,8 +38,8 @@ def draw_times(
 ) -> Tensor:
     """`n` times, each uniform in (t_min, 1], float32 (n,), on `device`.
 
-    "stratified" shifts n equidistant points by one draw (Kingma et al. 2021, appendix I.1): the batch covers the whole range,
-    which takes most of the variance out of the loss. Row i is in stratum i, so rows must be exchangeable.
+    "stratified" shifts n equidistant points by one draw (Kingma et al. 2021, appendix I.1): the batch covers the
+    whole range, which takes most of the variance out of the loss. Row i is in stratum i, so rows must be exchangeable.
     """
     source = generator.device if generator is not None else device
     u = torch.rand(1 if law == "stratified" else n, generator=generator, device=source).to(device)
@@ -65,8 +65,8 @@ def denoising_loss(
 ) -> DenoisingLoss:
     """L_simple: the squared error of the network's own prediction, averaged over coordinates.
 
-    `x0` (n, *shape) on the denoiser's device; `labels` (n,) int64 or None. `t` (n,) and `eps` are drawn from `generator`
-    (stratified times, then noise) unless given. A function of its arguments alone.
+    `x0` (n, *shape) on the denoiser's device; `labels` (n,) int64 or None. `t` (n,) and `eps` are drawn from
+    `generator` (stratified times, then noise) unless given. A function of its arguments alone.
     """
     if t is None:
         t = draw_times(len(x0), generator, device=x0.device)
@@ -74,15 +74,13 @@ def denoising_loss(
         eps = draw_noise(x0, generator)
     alpha, sigma = (a.reshape(-1, *[1] * (x0.ndim - 1)) for a in denoiser.schedule.alpha_sigma(t))
     x_t = alpha * x0 + sigma * eps
-    error = denoiser.predict_at(x_t, alpha, sigma, labels) - target(
-        denoiser.prediction, x0, eps, alpha, sigma
-    )
+    error = denoiser.predict_at(x_t, alpha, sigma, labels) - target(denoiser.prediction, x0, eps, alpha, sigma)
     per_sample = error.square().flatten(1).mean(1)
     return DenoisingLoss(per_sample.mean(), per_sample, t)
 
 
 def target(prediction: str, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """What a network of this prediction should have said. No division: `predictions.from_x0` would lose eps at small sigma."""
+    """What a network of this prediction should have said; no division, which would lose eps at small sigma."""
     match prediction:
         case "eps":
             return eps

@@ -4,8 +4,8 @@ A prediction's error is error_gain times the error of its x_0, so at time t the 
 
     floor(t) = error_gain(t)^2 E_{x_t} mean_d Var[x_0,d | x_t],
 
-and any denoiser's expected loss lies above it by error_gain^2 E |mean - exact mean|^2 / D. Given the oracle, both are averages over
-x_t alone: nothing of the noise in |x_0 - mean|^2 is left.
+and any denoiser's expected loss lies above it by error_gain^2 E |mean - exact mean|^2 / D. Given the oracle, both are
+averages over x_t alone: nothing of the noise in |x_0 - mean|^2 is left.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from ..denoisers import ExactDenoiser, NetworkDenoiser
 from ..predictions import error_gain, to_x0
 from .denoising import draw_noise, draw_times, target
 
-_ROUNDS = 16  # independent repeats from which the error of the total is estimated: strata within one are not independent
+_ROUNDS = (
+    16  # independent repeats from which the error of the total is estimated: strata within one are not independent
+)
 _ROWS = 4096  # rows a denoiser sees at a time
 
 
@@ -49,7 +51,8 @@ def floor(
     generator: Generator | None = None,
     conditional: bool = False,
 ) -> Estimate:
-    """The floor of the training loss: `floor_profile` averaged over the times that training draws, from `n` samples of x_t.
+    """The floor of the training loss: `floor_profile` averaged over the times that training draws, from `n` samples
+    of x_t.
 
     `conditional`: of a network that is told the class.
     """
@@ -90,7 +93,8 @@ def loss_profile(
     generator: Generator | None = None,
     oracle: ExactDenoiser | None = None,
 ) -> Profile:
-    """The loss of `denoiser` at each of `times` (m,), from `n` samples of `data` at each; with labels if it knows classes.
+    """The loss of `denoiser` at each of `times` (m,), from `n` samples of `data` at each; with labels if it knows
+    classes.
 
     With the `oracle` of the same data and schedule, the floor plus the exact excess: far less noise for the same `n`.
     Without, the plain mean of squared errors.
@@ -170,15 +174,11 @@ def _expected(
     return (error_gain(prediction, alpha, sigma).square() * squared).flatten(1).mean(1)
 
 
-def _chunked(
-    denoiser: NetworkDenoiser, x_t: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None
-) -> Tensor:
+def _chunked(denoiser: NetworkDenoiser, x_t: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
     device, parts = denoiser.device, []
     with torch.no_grad():
         for a in range(0, len(x_t), _ROWS):
             i = slice(a, a + _ROWS)
             own = None if labels is None else labels[i].to(device)
-            parts.append(
-                denoiser.predict_at(x_t[i].to(device), alpha[i].to(device), sigma[i].to(device), own).cpu()
-            )
+            parts.append(denoiser.predict_at(x_t[i].to(device), alpha[i].to(device), sigma[i].to(device), own).cpu())
     return torch.cat(parts)

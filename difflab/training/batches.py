@@ -15,9 +15,7 @@ _BLOCK = 64  # batches of an endless data set drawn at a time: one call into its
 class Batches(ABC):
     """Draws (x0 (batch, *shape), labels (batch,) or None), on the device, the same sequence for the same stream."""
 
-    def __init__(
-        self, data: DataSet, batch: int, device: torch.device, stream: Generator, labelled: bool
-    ) -> None:
+    def __init__(self, data: DataSet, batch: int, device: torch.device, stream: Generator, labelled: bool) -> None:
         self.data, self.batch, self.device, self.stream, self.labelled = data, batch, device, stream, labelled
 
     @abstractmethod
@@ -33,20 +31,18 @@ class Batches(ABC):
 
 def batches(data: DataSet, batch: int, device: torch.device, stream: Generator, labelled: bool) -> Batches:
     """The way to draw from `data`; a finite set is moved to the device once. `stream` is a CPU generator."""
-    return (_Resident if isinstance(data, FiniteSet) else _Endless)(data, batch, device, stream, labelled)
+    if isinstance(data, FiniteSet):
+        return _Resident(data, batch, device, stream, labelled)
+    return _Endless(data, batch, device, stream, labelled)
 
 
 class _Resident(Batches):
     """A finite set lies on the device; a batch is one indexing."""
 
-    def __init__(
-        self, data: FiniteSet, batch: int, device: torch.device, stream: Generator, labelled: bool
-    ) -> None:
+    def __init__(self, data: FiniteSet, batch: int, device: torch.device, stream: Generator, labelled: bool) -> None:
         super().__init__(data, batch, device, stream, labelled)
         self.x = torch.from_numpy(data.x).to(device)
-        self.labels = (
-            torch.from_numpy(data.labels).to(device) if labelled and data.labels is not None else None
-        )
+        self.labels = torch.from_numpy(data.labels).to(device) if labelled and data.labels is not None else None
 
     def draw(self) -> tuple[Tensor, Tensor | None]:
         index = torch.randint(len(self.x), (self.batch,), generator=self.stream).to(self.device)
@@ -60,11 +56,9 @@ class _Resident(Batches):
 
 
 class _Endless(Batches):
-    """A density is sampled in blocks of many batches. The state is the stream before the block, and how much of it is used."""
+    """A density is sampled in blocks of many batches. The state: the stream before the block, and what is used of it."""
 
-    def __init__(
-        self, data: DataSet, batch: int, device: torch.device, stream: Generator, labelled: bool
-    ) -> None:
+    def __init__(self, data: DataSet, batch: int, device: torch.device, stream: Generator, labelled: bool) -> None:
         super().__init__(data, batch, device, stream, labelled)
         self._next = _BLOCK
         self._before = stream.get_state()

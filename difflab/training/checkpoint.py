@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file with everything a run consists of. Nothing in it is ever executed.
 
-Tensors as `Run.state` names them; the header carries, as JSON, `difflab` (what this file is, and its format's number), `config`
-and `versions`.
+Tensors as `Run.state` names them; the header carries, as JSON, `difflab` (what this file is, and its format's
+number), `config` and `versions`.
 """
 
 from __future__ import annotations
@@ -57,13 +57,14 @@ class Checkpoint:
             for key in mine.keys() | its.keys():
                 if mine.get(key) != its.get(key):
                     raise CheckpointError(
-                        f"This checkpoint cannot be resumed here: its {key} of {of} is {mine.get(key)}, not {its.get(key)}."
+                        f"This checkpoint cannot be resumed here: its {key} of {of} is {mine.get(key)},"
+                        f" not {its.get(key)}."
                     )
         run.restore(self.tensors)
 
 
 def save(run: Run, path: str | PathLike[str]) -> None:
-    """Write `run` to `path` in one stroke: whoever reads, or pulls the plug, finds the old file or the new one, never half."""
+    """Write `run` to `path` in one stroke: whoever reads finds the old file or the new one, never half of one."""
     metadata = {
         "difflab": json.dumps({"what": "checkpoint", "format": FORMAT}),
         "config": json.dumps(run.config),
@@ -89,10 +90,11 @@ def write_atomically(path: str | PathLike[str], content: bytes) -> None:
 
 
 def load(path: str | PathLike[str], network: nn.Module | None = None) -> Checkpoint:
-    """Read a checkpoint. `network` stands in where the checkpoint is of a network that difflab did not define; it is copied.
+    """Read a checkpoint. `network` stands in where the checkpoint is of a network that difflab did not define; it is
+    copied.
 
-    Raises FileNotFoundError, or CheckpointError in one sentence for a file that is no checkpoint of ours, is cut short, is a
-    pickle, has another shape than its own description, or is of a newer format.
+    Raises FileNotFoundError, or CheckpointError in one sentence for a file that is no checkpoint of ours, is cut
+    short, is a pickle, has another shape than its own description, or is of a newer format.
     """
     path = Path(path)
     content = path.read_bytes()
@@ -107,14 +109,13 @@ def load(path: str | PathLike[str], network: nn.Module | None = None) -> Checkpo
         raise CheckpointError(f"{path.name} is a safetensors file, but not a difflab checkpoint.")
     if number > FORMAT:
         raise CheckpointError(
-            f"{path.name} was written by a newer difflab (format {number}, this one reads up to {FORMAT}); upgrade to read it."
+            f"{path.name} was written by a newer difflab (format {number}, this one reads up to {FORMAT});"
+            " upgrade to read it."
         )
     try:
         tensors = safetensors.torch.load(content)
     except SafetensorError as error:
-        raise CheckpointError(
-            f"{path.name} is damaged or cut short: its tensors do not fill the file."
-        ) from error
+        raise CheckpointError(f"{path.name} is damaged or cut short: its tensors do not fill the file.") from error
     try:
         config, versions = json.loads(meta["config"]), json.loads(meta["versions"])
         step = int(tensors["step"])
@@ -122,22 +123,19 @@ def load(path: str | PathLike[str], network: nn.Module | None = None) -> Checkpo
         if own and network is None:
             raise CheckpointError(f"{path.name} is of a network of your own; give it as network=.")
         with torch.device("meta"):  # a shape that is wrong, or absurd, is found before any memory is taken
-            denoiser = NetworkDenoiser.from_config(
-                config["denoiser"], copy.deepcopy(network) if own else None
-            )
+            denoiser = NetworkDenoiser.from_config(config["denoiser"], copy.deepcopy(network) if own else None)
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path.name} does not describe a denoiser that this difflab knows: {error}"
-        ) from error
+        raise CheckpointError(f"{path.name} does not describe a denoiser that this difflab knows: {error}") from error
     return Checkpoint(_filled(path.name, denoiser, tensors), step, config, versions, tensors)
 
 
 def _header(name: str, content: bytes) -> dict[str, Any]:
     if content[:4] == b"PK\x03\x04" or content[:1] == b"\x80":
         raise CheckpointError(
-            f"{name} is a pickle (torch.save), which can run code when opened; difflab reads only its own safetensors files."
+            f"{name} is a pickle (torch.save), which can run code when opened;"
+            " difflab reads only its own safetensors files."
         )
     size = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
     if len(content) < 8 or content[8:9] != b"{" or size > _HEADER_LIMIT:
@@ -162,9 +160,7 @@ def _filled(name: str, denoiser: NetworkDenoiser, tensors: dict[str, Tensor]) ->
         if want is None or have is None or want.shape != have.shape or want.dtype != have.dtype:
             said = "missing" if have is None else f"of shape {tuple(have.shape)} and {have.dtype}"
             due = "none" if want is None else f"{tuple(want.shape)} and {want.dtype}"
-            raise CheckpointError(
-                f"{name} does not fit its own description: {key} is {said}, where {due} is due."
-            )
+            raise CheckpointError(f"{name} does not fit its own description: {key} is {said}, where {due} is due.")
     own = denoiser.config["network"] is None
     with torch.random.fork_rng(devices=[]):  # the first weights are overwritten at once
         filled = NetworkDenoiser.from_config(denoiser.config, denoiser.network if own else None).cpu()

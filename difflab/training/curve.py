@@ -6,8 +6,8 @@ import numpy as np
 
 
 class LossCurve:
-    """Means of consecutive blocks of losses. When `limit` blocks are full, pairs are merged and blocks become twice as long, so
-    every point is a mean of equally many steps, but for the last."""
+    """Means of consecutive blocks of losses. When `limit` blocks are full, pairs are merged and blocks become twice
+    as long, so every point is a mean of equally many steps, but for the last."""
 
     def __init__(self, limit: int = 600) -> None:
         if limit < 2 or limit % 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
@@ -11,20 +11,20 @@ from torch import nn
 M = TypeVar("M", bound=nn.Module)
 
 
-class EMA:
+class EMA(Generic[M]):
     """avg <- d avg + (1 - d) weights after every step, with d = min(decay, (1 + k) / (10 + k)) at step k = 1, 2, ...
 
     The warm-up (as in TensorFlow's ExponentialMovingAverage) is what keeps early averages from being the random first
     weights. `module` is the average, a copy without gradients; buffers are copied from the model.
     """
 
-    def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
+    def __init__(self, model: M, decay: float = 0.999) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"The EMA's decay must lie in [0, 1), but got {decay}.")
         self.decay = decay
         self.module = clone(model)
-        self._average = list(self.module.parameters())
-        self._weights = list(model.parameters())
+        self._average = [p.detach() for p in self.module.parameters()]
+        self._weights = [p.detach() for p in model.parameters()]
         self._buffers = list(zip(self.module.buffers(), model.buffers(), strict=True))
 
     def decay_at(self, step: int) -> float:
@@ -40,5 +40,7 @@ class EMA:
 
 def clone(model: M) -> M:
     """A copy of `model` without gradients, in evaluation mode, sharing nothing."""
-    twin = copy.deepcopy(model)
-    return twin.eval().requires_grad_(False)
+    # tensors are copied by torch: a deep copy of one takes its whole storage, and its mode in a dry run, along
+    memo: dict[int, object] = {id(b): b.detach().clone() for b in model.buffers()}
+    memo |= {id(p): nn.Parameter(p.detach().clone(), requires_grad=False) for p in model.parameters()}
+    return copy.deepcopy(model, memo).eval()

@@ -44,7 +44,8 @@ class TrainingState:
 
     Attributes:
         step: 1, 2, ... : how many updates the weights have had.
-        loss: of this step's batch, before its update; a scalar on the device, without gradients (float(loss) waits for it).
+        loss: of this step's batch, before its update; a scalar on the device, without gradients (float(loss) waits
+            for it).
         run: the run itself, live: it changes with the next step.
     """
 
@@ -83,18 +84,16 @@ def train(
         steps: the last step's number; a resumed run does what is left.
         generator: a CPU generator; it gives the seeds of the run's own streams. torch's global one if not given.
         conditional: train with labels. By default if the network knows classes.
-        resume: a checkpoint, or its path; weights, average, moments, step and random streams are taken from it. On the CPU and
-            with the same settings the run goes on as if it had never been interrupted, to the bit.
-        checkpoint: path that is rewritten every `checkpoint_every` steps, at the end, and when training diverges (with the
-            last good state).
+        resume: a checkpoint, or its path; weights, average, moments, step and random streams are taken from it. On
+            the CPU and with the same settings the run goes on as if it had never been interrupted, to the bit.
+        checkpoint: path that is rewritten every `checkpoint_every` steps, at the end, and when training diverges
+            (with the last good state).
         settings: of `Settings`: batch, lr, warmup, decay, ema, weight_decay, label_dropout, clip_gradient.
 
     Raises ValueError at once, in one sentence, for bad arguments, and TrainingDiverged when the loss is nan or inf.
     """
     if isinstance(checkpoint_every, bool) or not isinstance(checkpoint_every, int) or checkpoint_every < 1:
-        raise ValueError(
-            f"checkpoint_every must be a whole number of at least 1, but got {checkpoint_every!r}."
-        )
+        raise ValueError(f"checkpoint_every must be a whole number of at least 1, but got {checkpoint_every!r}.")
     run = prepare(
         denoiser,
         data,
@@ -125,7 +124,8 @@ def prepare(
     unknown = settings.keys() - Settings.__dataclass_fields__.keys()
     if unknown:
         raise ValueError(
-            f"There is no training setting named {min(unknown)!r}; choose from {', '.join(Settings.__dataclass_fields__)}."
+            f"There is no training setting named {min(unknown)!r};"
+            f" choose from {', '.join(Settings.__dataclass_fields__)}."
         )
     run = Run(
         denoiser,
@@ -137,9 +137,7 @@ def prepare(
         generator=generator,
     )
     if resume is not None:
-        (resume if isinstance(resume, Checkpoint) else load(resume, network=denoiser.network)).continue_in(
-            run
-        )
+        (resume if isinstance(resume, Checkpoint) else load(resume, network=denoiser.network)).continue_in(run)
     return run
 
 
@@ -178,10 +176,9 @@ def _finite(run: Run) -> bool:
 
 
 def _conditional(denoiser: NetworkDenoiser, data: DataSet, asked: bool | None) -> bool:
-    if data.shape != tuple(getattr(denoiser.network, "config", {}).get("shape", data.shape)):
+    if denoiser.shape not in (None, data.shape):
         raise ValueError(
-            f"The network is made for samples of shape {tuple(denoiser.network.config['shape'])},"  # type: ignore[union-attr, index]
-            f" but {data.name} has {data.shape}."
+            f"The network is made for samples of shape {denoiser.shape}, but {data.name} has {data.shape}."
         )
     conditional = denoiser.classes is not None if asked is None else asked
     if conditional and (denoiser.classes is None or denoiser.classes != data.classes):

@@ -27,7 +27,8 @@ class Settings:
         decay: "constant", which may stop at any time, or "cosine" down to 0 at the last step.
         ema: decay of the weights' moving average.
         weight_decay: of AdamW.
-        label_dropout: share of a batch that is trained without its label, so that the network also knows all classes together.
+        label_dropout: share of a batch that is trained without its label, so that the network also knows all classes
+            together.
         clip_gradient: largest norm of the gradient, or None.
     """
 
@@ -60,7 +61,8 @@ class Settings:
 
 
 class Run:
-    """A denoiser being trained on data: weights, their average, the optimiser's moments, the step and the random streams.
+    """A denoiser being trained on data: weights, their average, the optimiser's moments, the step and the random
+    streams.
 
     Two streams: one draws data (on the CPU), one draws times and noise (on the device).
     """
@@ -76,12 +78,12 @@ class Run:
         device: torch.device,
         generator: Generator | None = None,
     ) -> None:
-        self.denoiser, self.data, self.settings, self.steps = denoiser.to(device), data, settings, steps
+        if denoiser.device != device:
+            denoiser.to(device)
+        self.denoiser, self.data, self.settings, self.steps = denoiser, data, settings, steps
         self.conditional, self.device, self.step = conditional, device, 0
-        seeds = torch.randint(2**62, (2,), generator=generator, dtype=torch.int64).tolist()
-        self._batches = batches(data, settings.batch, device, Generator().manual_seed(seeds[0]), conditional)
-        # torch has no generator on the meta device of a dry run; there nothing is drawn
-        self.noise = None if device.type == "meta" else Generator(device).manual_seed(seeds[1])
+        stream, self.noise = _streams(generator, device)
+        self._batches = batches(data, settings.batch, device, stream, conditional)
         self.parameters = [p for p in denoiser.parameters() if p.requires_grad]
         fused = device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.AdamW(
@@ -99,10 +101,10 @@ class Run:
         """The loss of a fresh batch, with gradients."""
         x0, labels = self._batches.draw()
         if labels is not None and self._no_label is not None:
-            labels = labels.masked_fill(
-                self._no_label, self.data.classes
-            )  # the embedding's row for "no class"
-        return denoising_loss(self.denoiser, x0, labels, generator=self.noise).mean
+            no_class = self.denoiser.classes or 0  # the row of the embedding after the last class
+            labels = labels.masked_fill(self._no_label, no_class)
+        loss: Tensor = denoising_loss(self.denoiser, x0, labels, generator=self.noise).mean
+        return loss
 
     def descend(self, loss: Tensor) -> None:
         """One step of the optimiser and of the average, against the gradient of `loss`."""
@@ -131,11 +133,11 @@ class Run:
             for moment in ("exp_avg", "exp_avg_sq"):
                 value = self.optimizer.state.get(parameter, {}).get(moment)
                 named[f"{moment}/{name}"] = torch.zeros_like(parameter) if value is None else value
-        named |= {f"streams/{k}": v for k, v in self._batches.state().items()}
+        copied = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in named.items()}
+        copied |= {f"streams/{k}": v for k, v in self._batches.state().items()}
         if self.noise is not None:
-            named["streams/noise"] = self.noise.get_state()
-        named["step"] = torch.tensor(self.step)
-        return {k: v.detach().to("cpu", copy=True).contiguous() for k, v in named.items()}
+            copied["streams/noise"] = self.noise.get_state()
+        return copied | {"step": torch.tensor(self.step)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up a `state` of a run with the same network. Raises ValueError if the tensors do not match."""
@@ -159,11 +161,7 @@ class Run:
         if streams["data"].shape == self._batches.state()["data"].shape:
             self._batches.restore(streams)
         # a run that moved to another kind of device goes on with fresh noise: streams differ between devices
-        if (
-            self.noise is not None
-            and "noise" in streams
-            and streams["noise"].shape == self.noise.get_state().shape
-        ):
+        if self.noise is not None and "noise" in streams and streams["noise"].shape == self.noise.get_state().shape:
             self.noise.set_state(streams["noise"])
 
     def _named_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
@@ -177,6 +175,14 @@ class Run:
             "training": asdict(self.settings) | {"steps": self.steps, "conditional": self.conditional},
             "data": {"name": self.data.name, "shape": list(self.data.shape), "classes": self.data.classes},
         }
+
+
+def _streams(generator: Generator | None, device: torch.device) -> tuple[Generator, Generator | None]:
+    """The run's two streams, for data and for noise. In a dry run on the meta device nothing is drawn."""
+    if device.type == "meta":
+        return Generator(), None
+    seeds = torch.randint(2**62, (2,), generator=generator, dtype=torch.int64).tolist()
+    return Generator().manual_seed(seeds[0]), Generator(device).manual_seed(seeds[1])
 
 
 def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -10,8 +10,8 @@ import torch
 def limit_torch_threads(count: int) -> None:
     """Let torch use `count` threads for what the calling thread computes; all other threads keep their number.
 
-    With OpenMP the number belongs to the thread that sets it, but `torch.set_num_threads` also leaves it as the default of
-    threads that have not used torch yet. A short-lived thread puts that default back.
+    With OpenMP the number belongs to the thread that sets it, but `torch.set_num_threads` also leaves it as the
+    default of threads that have not used torch yet. A short-lived thread puts that default back.
     """
     before = torch.get_num_threads()
     if before == count:

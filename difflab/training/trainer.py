@@ -1,15 +1,17 @@
 """Training in the background of a kernel: the loop of `train`, run by a thread that can be paused.
 
 One thread trains and is the only one to touch the run while it goes; all others set requests and read numbers. A kernel
-interrupt reaches only the main thread, so it ends `wait`, never training. torch computes with one thread here unless told
-otherwise: two OpenMP threads stall to a tenth of their speed as soon as a browser or a server takes a core.
+interrupt reaches only the main thread, so it ends `wait`, never training. torch computes with one thread here unless
+told otherwise: two OpenMP threads stall to a tenth of their speed as soon as a browser or a server takes a core.
 """
 
 from __future__ import annotations
 
+import atexit
 import math
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from ..data import DataSet
 from ..denoisers.network import NetworkDenoiser
+from ..schedules import Schedule
 from .checkpoint import save
 from .curve import LossCurve
 from .ema import clone
@@ -36,7 +39,8 @@ class Trainer:
     """Runs `train(denoiser, data, steps=steps, **options)` in a daemon thread.
 
     Args:
-        on_step: called in the training thread after every step; must be quick. If it raises, training fails with its message.
+        on_step: called in the training thread after every step; must be quick. If it raises, training fails with its
+            message.
         threads: torch threads of the training thread; None leaves torch's default. Other threads are not affected.
         options: of `train`, checkpoint and resume included; checked at once.
 
@@ -85,6 +89,7 @@ class Trainer:
             self._pause = False
             if self._thread is None:
                 self.state = "running"
+                atexit.register(_stop_if_alive, weakref.ref(self))
                 self._thread = threading.Thread(target=self._work, name="difflab-training", daemon=True)
                 self._thread.start()
             self._turn.notify_all()
@@ -138,6 +143,21 @@ class Trainer:
         with self.between_steps(timeout):
             save(self._run, path)
 
+    @property
+    def denoiser(self) -> NetworkDenoiser:
+        """What is being trained, live."""
+        return self._run.denoiser
+
+    def reschedule(self, schedule: Schedule, timeout: float = 10.0) -> None:
+        """Train under another schedule from the next step on.
+
+        The loss curve starts anew: losses under two schedules do not compare.
+        """
+        with self.between_steps(timeout):
+            self._run.denoiser.schedule = self._run.ema.module.schedule = schedule
+            self._read_losses()
+            self._curve = LossCurve()
+
     @contextmanager
     def between_steps(self, timeout: float = 10.0) -> Iterator[None]:
         """Inside, no step is under way. TimeoutError if the step in hand takes longer than `timeout` seconds."""
@@ -145,12 +165,8 @@ class Trainer:
             own = threading.current_thread() is self._thread
             self._visitors += 1
             try:
-                if not own and not self._turn.wait_for(
-                    lambda: self._between or self.state != "running", timeout
-                ):
-                    raise TimeoutError(
-                        f"The step of training in hand took longer than {timeout:g} seconds; ask again."
-                    )
+                if not own and not self._turn.wait_for(lambda: self._between or self.state != "running", timeout):
+                    raise TimeoutError(f"The step of training in hand took longer than {timeout:g} seconds; ask again.")
                 yield
             finally:
                 self._visitors -= 1
@@ -234,6 +250,13 @@ class Trainer:
                 self._curve.add(step, loss)
                 self.loss = loss
         self._unread.clear()
+
+
+def _stop_if_alive(trainer: weakref.ref[Trainer]) -> None:
+    """At the interpreter's end: a thread that is inside torch then would take the process down with an abort."""
+    alive = trainer()
+    if alive is not None:
+        alive.stop()
 
 
 def _one_line(error: Exception) -> str:
