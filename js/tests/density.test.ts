@@ -19,7 +19,13 @@ const ring = readMixture({
   ],
 })!;
 
-const square = (half: number, rows: number): Grid => ({ left: -half, top: half, cell: (2 * half) / rows, columns: rows, rows });
+const square = (half: number, rows: number): Grid => ({
+  left: -half,
+  top: half,
+  cell: (2 * half) / rows,
+  columns: rows,
+  rows,
+});
 
 const integral = (density: Float64Array, { cell }: Grid) => density.reduce((total, p) => total + p, 0) * cell * cell;
 

@@ -47,7 +47,10 @@ describe("arrays", () => {
     expect(() => decodeArray({ dtype: "complex64", shape: [1], data: new Uint8Array(8) })).toThrow("complex64");
   });
   it("decodes arrays inside an object and leaves other values alone", () => {
-    const trait = decodeTrait({ weights: { dtype: "float64", shape: [2], data: Float64Array.of(0.25, 0.75) }, name: "x" });
+    const trait = decodeTrait({
+      weights: { dtype: "float64", shape: [2], data: Float64Array.of(0.25, 0.75) },
+      name: "x",
+    });
     expect([...(trait as { weights: NDArray }).weights.data]).toEqual([0.25, 0.75]);
     const list = [1, 2];
     expect(decodeTrait(list)).toBe(list);

@@ -66,7 +66,9 @@ export const forwardNoising: Scene = (store, el, clock, signal) => {
     picture = null;
     if (x0 && eps && x0.data.length === eps.data.length) {
       if (!look.images && x0.shape[1] !== 2) {
-        throw new Error(`This scene draws points in the plane or images, not samples of shape (${x0.shape.join(", ")}).`);
+        throw new Error(
+          `This scene draws points in the plane or images, not samples of shape (${x0.shape.join(", ")}).`,
+        );
       }
       picture = { look, x0: x0.data, eps: eps.data, mixture: look.images ? null : readMixture(store.get("mixture")) };
     } else {

@@ -105,7 +105,12 @@ function createSide(
   signal: AbortSignal,
   draw: (side: Side) => (surface: Surface) => void,
 ): Side {
-  const side = { kind, name: kind, shown: { trajectory: null, live: null }, painter: new CloudPainter() } as unknown as Side;
+  const side = {
+    kind,
+    name: kind,
+    shown: { trajectory: null, live: null },
+    painter: new CloudPainter(),
+  } as unknown as Side;
   side.root = element("div", "difflab-side");
   side.caption = element("p", "difflab-quiet");
   side.root.append(side.caption);
@@ -159,7 +164,11 @@ function drawSide(surface: Surface, side: Side, picture: Picture, clockTime: num
     const spread = viewScale(level);
     side.painter.samples(surface, look, view, [picture.waiting, picture.waiting], [spread, 0], level, drawn);
   }
-  side.caption.textContent = empty ? "pure noise, where sampling starts" : live ? `${side.name} · t = ${format(t)}` : side.name;
+  side.caption.textContent = empty
+    ? "pure noise, where sampling starts"
+    : live
+      ? `${side.name} · t = ${format(t)}`
+      : side.name;
   side.caption.classList.toggle("difflab-exact", !empty && side.kind === "exact");
   side.caption.classList.toggle("difflab-learned", !empty && side.kind === "learned");
   side.stage.describe(describe(side, picture, t));
