@@ -9,8 +9,9 @@ with var_k of p either "large", beta_k, or "small", the variance of q(x_{k-1} | 
 would be 0 (as DDPM clips it). All in float64 nats.
 
 The oracle's own terms are the least that any denoiser can have with these variances: they are what is `optimal`. Where the
-oracle is at hand, |x_0 - m|^2 is replaced by its expectation given x_k, sum Var[x_0 | x_k] + |E[x_0 | x_k] - m|^2 (Rao-Blackwell):
-the same mean with less noise, and a gap, learned minus optimal, that is never negative.
+oracle is at hand, |x_0 - m|^2 is replaced by its expectation given x_k (Rao-Blackwell),
+sum Var[x_0 | x_k] + |E[x_0 | x_k] - m|^2: the same mean with less noise, and a gap (learned minus
+optimal) that is never negative.
 """
 
 from __future__ import annotations
@@ -118,9 +119,7 @@ def model_log_vars(chain: MarkovChain, variance: str) -> Tensor:
     if variance != "small":
         raise ValueError(f"The variance must be 'large' or 'small', but got {variance!r}.")
     if chain.steps < 2:
-        raise ValueError(
-            "A chain of one step has no small variance: the posterior of x_0 given x_0 has none."
-        )
+        raise ValueError("A chain of one step has no small variance: the posterior of x_0 given x_0 has none.")
     table = chain.posterior_log_var.clone()
     table[1] = table[2]
     return table
@@ -129,9 +128,7 @@ def model_log_vars(chain: MarkovChain, variance: str) -> Tensor:
 def check(chain: MarkovChain, denoiser: Denoiser, variance: str) -> None:
     """Raises ValueError, in one sentence, if these three cannot be combined."""
     if denoiser.schedule != chain.schedule:
-        raise ValueError(
-            f"The denoiser was made for {denoiser.schedule}, but the chain follows {chain.schedule}."
-        )
+        raise ValueError(f"The denoiser was made for {denoiser.schedule}, but the chain follows {chain.schedule}.")
     model_log_vars(chain, variance)
 
 

@@ -55,9 +55,7 @@ def decoder_of(data: DataSet, likelihood: str | None = None) -> DiscretisedGauss
     if likelihood not in (None, "discretised", "density"):
         raise ValueError(f"The likelihood must be 'discretised' or 'density', but got {likelihood!r}.")
     if likelihood == "discretised" and data.levels is None:
-        raise ValueError(
-            f"{data.name} is continuous: it has no levels, so no discretised likelihood and no bits/dim."
-        )
+        raise ValueError(f"{data.name} is continuous: it has no levels, so no discretised likelihood and no bits/dim.")
     if likelihood == "density" and data.levels is not None:
         raise ValueError(
             f"{data.name} takes {data.levels} values: a density of discrete data has no bound; use 'discretised'."

@@ -99,9 +99,7 @@ def terms(
 ) -> Terms:
     """Every term by itself: T * samples_per_step rows. Options and errors as of `stratified`."""
     bins = max(1, chain.steps - 1)
-    return stratified(
-        denoiser, chain, data, bins=bins, per_bin=samples_per_step, generator=generator, **options
-    )  # type: ignore[arg-type]
+    return stratified(denoiser, chain, data, bins=bins, per_bin=samples_per_step, generator=generator, **options)  # type: ignore[arg-type]
 
 
 def optimal(chain: MarkovChain, data: DataSet, **options: object) -> Terms:
@@ -209,9 +207,7 @@ class _Design:
         variance: str,
     ) -> None:
         if bins < 1 or per_bin < 2 or per_bin % 2:
-            raise ValueError(
-                f"Give 1 bin or more and an even number of draws for each, not {bins} and {per_bin}."
-            )
+            raise ValueError(f"Give 1 bin or more and an even number of draws for each, not {bins} and {per_bin}.")
         if conditional and data.classes is None:
             raise ValueError(f"{data.name} has no classes to condition on.")
         inner = torch.linspace(1, chain.steps, min(bins, chain.steps - 1) + 1).round().long()

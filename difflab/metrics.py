@@ -18,9 +18,7 @@ from .data import DataSet, GaussianMixture
 _CHUNK = 2**22  # pairs at a time
 
 
-def sliced_wasserstein(
-    x: Tensor, y: Tensor, *, projections: int = 128, generator: Generator | None = None
-) -> float:
+def sliced_wasserstein(x: Tensor, y: Tensor, *, projections: int = 128, generator: Generator | None = None) -> float:
     """Sliced 2-Wasserstein distance between x and y (n, *shape), in units of x (Bonneel et al. 2015).
 
     The root of the mean, over random directions drawn from `generator` (on the CPU), of the squared distance of the sorted
@@ -99,9 +97,7 @@ def noise_floor(
 
 def _pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     if x.shape[1:] != y.shape[1:] or x.ndim < 2 or len(x) == 0 or len(y) == 0:
-        raise ValueError(
-            f"The two sets must hold samples of one shape, but got {tuple(x.shape)} and {tuple(y.shape)}."
-        )
+        raise ValueError(f"The two sets must hold samples of one shape, but got {tuple(x.shape)} and {tuple(y.shape)}.")
     return x.flatten(1).cpu().double(), y.flatten(1).cpu().double()
 
 

@@ -38,9 +38,7 @@ class ExactDenoiser:
         elif isinstance(data, FiniteSet):
             self.of, self._components = "training set", _Points(data)
         else:
-            raise TypeError(
-                f"An exact denoiser needs a GaussianMixture or a FiniteSet, but got {type(data).__name__}."
-            )
+            raise TypeError(f"An exact denoiser needs a GaussianMixture or a FiniteSet, but got {type(data).__name__}.")
         self.shape = data.shape
 
     def __repr__(self) -> str:
@@ -77,9 +75,7 @@ class ExactDenoiser:
         components = self._components.to(x)
         rows = max(1, _CHUNK // components.count // components.width)
         parts = [
-            components.evaluate(
-                x[i], alpha[i], sigma[i], None if labels is None else labels.to(x.device)[i], density
-            )
+            components.evaluate(x[i], alpha[i], sigma[i], None if labels is None else labels.to(x.device)[i], density)
             for i in (slice(a, a + rows) for a in range(0, max(n, 1), rows))
         ]
         mean, var, score, log_p = (torch.cat(p) for p in zip(*parts, strict=True))
@@ -98,9 +94,7 @@ class _Gaussians:
 
     def to(self, x: Tensor) -> _Gaussians:
         moved = object.__new__(_Gaussians)
-        moved.__dict__ |= {
-            k: v.to(x.device, x.dtype) if isinstance(v, Tensor) else v for k, v in self.__dict__.items()
-        }
+        moved.__dict__ |= {k: v.to(x.device, x.dtype) if isinstance(v, Tensor) else v for k, v in self.__dict__.items()}
         return moved
 
     def evaluate(
@@ -146,9 +140,7 @@ class _Points:
         self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None, density: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if density and bool((sigma == 0).any()):
-            raise ValueError(
-                "A finite set has no density at t = 0; ask for its score and log-density at t > 0."
-            )
+            raise ValueError("A finite set has no density at t = 0; ask for its score and log-density at t > 0.")
         var_t = sigma.square().clamp(min=torch.finfo(x.dtype).tiny)
         distance = (
             x.square().sum(1, keepdim=True)

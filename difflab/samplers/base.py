@@ -119,9 +119,7 @@ def _steps(denoiser: Denoiser, sampler: Sampler, state: State) -> Iterator[State
         with torch.no_grad():
             state = sampler.step(denoiser, state, s)
         if state.denoised is not None and not _finite(state.denoised):
-            raise FloatingPointError(
-                f"The denoiser returned nan or inf at t = {t:.4g}, so sampling stopped there."
-            )
+            raise FloatingPointError(f"The denoiser returned nan or inf at t = {t:.4g}, so sampling stopped there.")
         if not _finite(state.x):
             raise FloatingPointError(
                 f"The step from t = {t:.4g} to {s:.4g} overflowed; the sampler needs smaller steps."

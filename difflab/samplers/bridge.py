@@ -40,6 +40,4 @@ def bridge(schedule: Schedule, t: float, s: float) -> Bridge:
     fall = schedule.log_snr(t) - schedule.log_snr(s)
     rest = -torch.expm1(fall)
     c_x = fall.exp() * alpha_s / alpha_t
-    return Bridge(
-        alpha_t, sigma_t, alpha_s, sigma_s, c_x, alpha_s * rest, sigma_s**2 * rest, sigma_t**2 * rest
-    )
+    return Bridge(alpha_t, sigma_t, alpha_s, sigma_s, c_x, alpha_s * rest, sigma_s**2 * rest, sigma_t**2 * rest)

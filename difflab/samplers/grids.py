@@ -42,7 +42,10 @@ def of_chain(chain: MarkovChain, steps: int | None = None) -> Tensor:
 
 
 def constant(t: float, steps: int) -> Tensor:
-    """The same time over and over, (steps + 1,): for Langevin, which samples p_t at one noise level. ValueError if t is not in (0, 1]."""
+    """The same time over and over, (steps + 1,): for Langevin, which samples p_t at one noise level.
+
+    Raises ValueError if t is not in (0, 1].
+    """
     _check_steps(steps)
     if not 0 < t <= 1:
         raise ValueError(f"A noise level must have 0 < t <= 1, but got t = {t}.")

@@ -66,9 +66,7 @@ def test_keeps_the_marginals_when_x0_is_known(gaussian, eta):
 def test_eta_zero_draws_no_noise_after_the_start():
     oracle = ExactDenoiser(GaussianMixture.ring(), VPCosine())
     x, grid = torch.randn(20, 2), grids.uniform(VPCosine(), 10)
-    ends = [
-        final(sample(oracle, DDIM(), grid, x=x, generator=torch.Generator().manual_seed(seed))) for seed in (0, 1)
-    ]
+    ends = [final(sample(oracle, DDIM(), grid, x=x, generator=torch.Generator().manual_seed(seed))) for seed in (0, 1)]
     assert torch.equal(*ends)
 
 

@@ -18,7 +18,9 @@ def grid_of(sampler, steps=6):
 
 
 def run(sampler, seed=0, steps=6, **start):
-    return list(sample(ORACLE, sampler, grid_of(sampler, steps), generator=torch.Generator().manual_seed(seed), **start))
+    return list(
+        sample(ORACLE, sampler, grid_of(sampler, steps), generator=torch.Generator().manual_seed(seed), **start)
+    )
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: s.label)

@@ -1,5 +1,7 @@
 """The loop: what it yields, where it starts, and what it refuses."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -17,7 +19,7 @@ def test_yields_the_start_and_every_step():
     assert [s.t for s in states] == [1.0, 0.75, 0.5, 0.25, 0.0]
     assert [s.index for s in states] == [s.evaluations for s in states] == [0, 1, 2, 3, 4]
     assert states[0].denoised is None
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in pairwise(states):
         torch.testing.assert_close(after.denoised, ORACLE(before.x, before.t).mean)
     assert torch.equal(states[-1].x, states[-1].denoised)  # the last time is clean data
 

@@ -1,0 +1,136 @@
+"""No accelerator is at hand, so everything is driven once where mixed devices cannot pass: FakeTensorMode on "meta".
+
+There tensors have a device, a dtype and a shape but no values, and an operation on two devices raises. Tables that are
+kept on the CPU (schedules, chains, oracles, the noise pool) must therefore be moved to where x is.
+"""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from difflab.chain import MarkovChain
+from difflab.data import GaussianMixture, digits
+from difflab.decoders import decoder_of
+from difflab.denoisers import Conditioned, ExactDenoiser, Posterior
+from difflab.elbo import term
+from difflab.objectives import denoising_loss
+from difflab.samplers import DDIM, Ancestral, AnnealedLangevin, Langevin, grids, sample
+from difflab.schedules import Geometric, VPCosine, VPLinear
+from difflab.training import train
+
+META = torch.device("meta")
+SCHEDULES = [VPLinear(), VPCosine(), Geometric()]
+DATA = [GaussianMixture.ring(), digits()]
+SAMPLERS = [
+    Ancestral(),
+    Ancestral("large"),
+    DDIM(),
+    DDIM(0.5),
+    AnnealedLangevin(2),
+    AnnealedLangevin(2, denoise=False),
+    Langevin(),
+]
+each_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.name)
+each_data = pytest.mark.parametrize("data", DATA, ids=lambda d: d.name)
+
+
+def dry_run():
+    return FakeTensorMode(allow_non_fake_inputs=True)  # the CPU tables are real; x is on meta
+
+
+def oracle_of(data, schedule):
+    return ExactDenoiser(data, schedule)
+
+
+def network_of(data, schedule, prediction="eps"):
+    from difflab.denoisers.network import NetworkDenoiser
+    from difflab.networks import network_for
+
+    with META:
+        return NetworkDenoiser(network_for(data, conditional=True), schedule, prediction=prediction)
+
+
+# every schedule once, and with one of them every kind of denoiser on every kind of data
+each_case = pytest.mark.parametrize(
+    ("make", "data", "schedule"),
+    [(oracle_of, DATA[0], schedule) for schedule in SCHEDULES]
+    + [(oracle_of, DATA[1], VPCosine()), (network_of, DATA[0], VPCosine()), (network_of, DATA[1], VPCosine())],
+    ids=lambda v: getattr(v, "name", None) or v.__name__,
+)
+
+
+@each_case
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: s.label)
+def test_every_sampler_stays_on_the_device(sampler, make, data, schedule):
+    labels = torch.zeros(3, dtype=torch.int64, device=META)
+    denoiser = Conditioned(make(data, schedule), labels)
+    grid = grids.constant(0.5, 2) if isinstance(sampler, Langevin) else grids.uniform(schedule, 3)
+    states = sample(denoiser, sampler, grid, x=torch.zeros(3, *data.shape, device=META))
+    with dry_run():
+        for state in states:
+            assert state.x.device == META
+            assert state.x.shape == (3, *data.shape)
+            assert state.x.dtype == torch.float32
+
+
+@each_case
+@pytest.mark.parametrize("variance", ["large", "small"])
+def test_every_term_stays_on_the_device(variance, make, data, schedule):
+    chain, denoiser = MarkovChain(schedule, 10), make(data, schedule)
+    oracle = denoiser if make is oracle_of else oracle_of(data, schedule)
+    x0, k = torch.zeros(3, *data.shape, device=META), torch.ones(3, dtype=torch.int64, device=META)
+    with dry_run():
+        for truth in (None, oracle):
+            nats = term(
+                denoiser, chain, x0, k, torch.zeros_like(x0), decoder=decoder_of(data), variance=variance, oracle=truth
+            )
+            assert (nats.device, nats.dtype, nats.shape) == (META, torch.float64, (3,))
+
+
+@each_schedule
+@each_data
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+def test_a_training_step_stays_on_the_device(prediction, data, schedule):
+    denoiser = network_of(data, schedule, prediction)
+    x0, labels = torch.zeros(4, *data.shape, device=META), torch.zeros(4, dtype=torch.int64, device=META)
+    optimiser = torch.optim.AdamW(denoiser.parameters(), lr=1e-3)
+    with dry_run():
+        loss = denoising_loss(denoiser, x0, labels)
+        loss.mean.backward()
+        optimiser.step()
+    assert loss.mean.device == META
+    assert all(p.grad is not None and p.grad.device == META for p in denoiser.parameters())
+
+
+@each_data
+def test_the_loop_itself_stays_on_the_device(data):
+    denoiser = network_of(data, VPCosine())
+    with dry_run():
+        losses = [state.loss for state in train(denoiser, data, steps=3, batch=8, device="meta")]
+    assert [loss.device for loss in losses] == [META] * 3
+
+
+class Forgetful:
+    """The mistake this file is for: a table left on the CPU."""
+
+    shape = (2,)
+
+    def __init__(self, schedule, how):
+        self.schedule, self.how = schedule, how
+        self.table = torch.linspace(1, 0, 4)
+
+    def __call__(self, x_t, t, labels=None):
+        if self.how == "multiplied":
+            return Posterior(x_t * self.table[: len(x_t), None])
+        index = torch.zeros(len(x_t), dtype=torch.int64, device=x_t.device)
+        return Posterior(x_t * self.table.gather(0, index)[:, None])
+
+
+@pytest.mark.parametrize("how", ["multiplied", "gathered"])
+@pytest.mark.parametrize("sampler", SAMPLERS[:6], ids=lambda s: s.label)
+def test_the_dry_run_catches_a_table_left_on_the_cpu(sampler, how):
+    states = sample(Forgetful(VPCosine(), how), sampler, grids.uniform(VPCosine(), 3), x=torch.zeros(3, 2, device=META))
+    with dry_run(), pytest.raises(RuntimeError, match=r"found (two different devices|at least two devices)|device"):
+        list(states)
+    # on one device the same denoiser is fine: it is the devices that are refused
+    assert len(list(sample(Forgetful(VPCosine(), how), sampler, grids.uniform(VPCosine(), 3), n=3))) == 4

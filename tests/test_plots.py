@@ -1,0 +1,89 @@
+"""Figures hold the numbers they are given, in the colours that have one meaning each."""
+
+import builtins
+
+import numpy as np
+import pytest
+import torch
+
+from difflab.chain import MarkovChain
+from difflab.data import GaussianMixture, digits
+from difflab.denoisers import ExactDenoiser
+from difflab.elbo import optimal, stratified
+from difflab.plots import elbo_terms, schedule_curves
+from difflab.schedules import Geometric, VPCosine, VPLinear
+
+RING = GaussianMixture.ring()
+
+
+def traces(figure):
+    return {trace.name.split(":")[0]: trace for trace in figure.data}
+
+
+@pytest.mark.parametrize("schedule", [VPLinear(), VPCosine(), Geometric()], ids=lambda s: s.name)
+def test_schedule_curves_are_the_chains_tables(schedule):
+    chain = MarkovChain(schedule, 40)
+    found = traces(schedule_curves(schedule, 40))
+    assert set(found) == {"alpha", "sigma", "log-SNR", "beta"}
+    for name, table, first in (
+        ("alpha", chain.alpha, 0),
+        ("sigma", chain.sigma, 0),
+        ("log-SNR", chain.log_snr, 1),
+        ("beta", chain.beta, 1),
+    ):
+        np.testing.assert_array_equal(found[name].x, chain.times[first:])
+        np.testing.assert_array_equal(found[name].y, table[first:])
+        assert np.isfinite(np.array(found[name].y, dtype=float)).all()
+
+
+def test_elbo_terms_are_densities_over_t_whose_areas_are_the_terms():
+    chain = MarkovChain(VPCosine(), 100)
+    every = optimal(chain, RING, samples_per_step=4)
+    binned = stratified(ExactDenoiser(RING, VPCosine()), chain, RING, bins=10, per_bin=4)
+    figure = elbo_terms(binned, every)
+    found = traces(figure)
+    for name, terms in (("optimal (exact)", every), ("learned", binned)):
+        width = terms.edges.diff().numpy()
+        np.testing.assert_allclose(np.array(found[name].y) * width, terms.L.numpy() / 2)  # nats/dim in 2 dimensions
+        np.testing.assert_allclose(np.array(found[name].error_y.array) * width, terms.L_error.numpy() / 2)
+        np.testing.assert_allclose(found[name].x, (terms.edges[1:] + terms.edges[:-1]) / 2)
+    assert f"{every.per_dim().total:.3f}" in figure.data[0].name
+    assert "nats/dim" in figure.layout.yaxis.title.text
+
+
+def test_colours_and_dashes_have_one_meaning():
+    terms = optimal(MarkovChain(VPCosine(), 10), RING, samples_per_step=2)
+    found = traces(elbo_terms(terms, terms))
+    assert (found["optimal (exact)"].line.color, found["optimal (exact)"].line.dash) == ("#009E73", "solid")
+    assert (found["learned"].line.color, found["learned"].line.dash) == ("#D55E00", "dash")
+    curves = traces(schedule_curves(VPCosine(), 10))
+    assert (curves["alpha"].line.color, curves["sigma"].line.color) == ("#0072B2", "#7F7F7F")
+
+
+def test_one_of_the_two_is_enough_and_none_is_refused():
+    terms = optimal(MarkovChain(VPCosine(), 10), RING, samples_per_step=2)
+    assert list(traces(elbo_terms(None, terms))) == ["optimal (exact)"]
+    assert list(traces(elbo_terms(terms, None))) == ["learned"]
+    with pytest.raises(ValueError, match="nothing to draw"):
+        elbo_terms(None, None)
+
+
+def test_bits_and_nats_are_not_drawn_on_one_axis():
+    chain = MarkovChain(VPCosine(), 4)
+    bits = optimal(chain, digits(), samples_per_step=2, generator=torch.Generator().manual_seed(0))
+    assert "bits/dim" in elbo_terms(None, bits).layout.yaxis.title.text
+    with pytest.raises(ValueError, match="cannot be drawn on one axis"):
+        elbo_terms(bits, optimal(chain, RING, samples_per_step=2))
+
+
+def test_says_so_without_plotly(monkeypatch):
+    real = builtins.__import__
+
+    def without_plotly(name, *rest):
+        if name.startswith("plotly"):
+            raise ModuleNotFoundError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without_plotly)
+    with pytest.raises(ModuleNotFoundError, match="needs plotly: pip install plotly"):
+        schedule_curves(VPCosine(), 4)
