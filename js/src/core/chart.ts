@@ -145,7 +145,7 @@ export function createChart(parent: HTMLElement, options: ChartOptions, signal: 
       width,
       height,
       pxAlign: 0,
-      padding: [first.y.label ? 18 : 8, 14, 0, 0],
+      padding: [first.y.label ? 18 : 8, 20, 0, 0],
       legend: { show: false },
       cursor: { show: false },
       scales,

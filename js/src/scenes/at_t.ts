@@ -51,7 +51,7 @@ export function moral(learned: number | null, floor: number | null): string {
   if (floor === null) return "No exact floor is known for these data.";
   if (learned === null) return "Not trained yet: the floor is what a perfect network would lose here.";
   const share = floor / learned;
-  if (share >= 0.995) return "Within its error the network is as good as exact here.";
+  if (share >= 0.995) return "Within the noise of this estimate the network is as good as exact here.";
   const percent = `${Math.round(100 * share)} %`;
   if (share >= 0.8) return `A flat loss is not a broken one: ${percent} of it is the floor.`;
   return `${percent} of the loss is the floor; the other ${format(learned - floor, 2)} can still be learned.`;
@@ -103,7 +103,7 @@ export function atT({ lab, desk, bits, reverse }: LabStores, el: HTMLElement, cl
       const old = name !== "entropy"; // which no schedule changes
       const value = gone && old ? null : totals[name];
       r.set(value == null ? "" : withError(value, totals[`${name}_error`]), { exact, why });
-      r.root.classList.toggle("difflab-waits", waits && old);
+      r.root.classList.toggle("difflab-waits", waits && old && value != null);
     };
     set(boundLearned, "learned", false, totals.learned == null ? "not trained yet" : why);
     set(boundOptimal, "optimal", true, why || "being computed");

@@ -141,7 +141,7 @@ export function writeNumbers(b: Brush, bits: Bits, shown: Heights): void {
   for (let i = 0; i < shown.optimal.length; i++)
     if (b.y(Math.max(shown.optimal[i], shown.learned?.[i] ?? 0)) < under) right = b.x(bits.edges[i + 1]);
   for (let i = 0; i < bits.optimal.length; i++) {
-    if (b.y(shown.optimal[i]) >= box.top) continue;
+    if (b.y(Math.max(shown.optimal[i], shown.learned?.[i] ?? 0)) >= box.top) continue;
     const y = box.top + (22 + 13 * line++) * pixel;
     const words = format(bits.optimal[i], 2);
     b.text(words, right + 5 * pixel, y, "exact");
@@ -153,9 +153,15 @@ export function writeNumbers(b: Brush, bits: Bits, shown: Heights): void {
     const x = b.x(at);
     const top = Math.max(0, optimal ?? 0, learned ?? 0);
     const y = Math.max(box.top + 24 * pixel, b.y(top) - 5 * pixel);
-    const [exact, paid] = [optimal === null ? "" : format(optimal, 2), learned === null ? "" : format(learned, 2)];
-    b.text(exact || paid, x, y, exact ? "exact" : "learned", "center");
-    if (exact && paid && exact !== paid) b.text(paid, x, y - 13 * pixel, "learned", "center");
+    const told = optimal ?? learned!;
+    b.text(format(told, 2), x, y, optimal === null ? "learned" : "exact", "center");
+    // a second number only where there is a difference to see
+    const apart =
+      optimal !== null &&
+      learned !== null &&
+      format(learned, 2) !== format(optimal, 2) &&
+      Math.abs(b.y(learned) - b.y(optimal)) > pixel;
+    if (apart) b.text(format(learned, 2), x, y - 13 * pixel, "learned", "center");
   }
 }
 
