@@ -1,9 +1,9 @@
 """Estimates of the ELBO's terms: every step, or bins of steps under a cost that is known beforehand.
 
-A term is constant_k + weight_k E|x_0 - m|^2. The constants of a bin are summed as they are; for the rest, steps are drawn in
-proportion to what a Gaussian of the data's variance would have there (terms grow like 1/k towards the data, so drawing
-them evenly would leave most of the noise to the first few), in strata of equal probability, two draws in each: the
-mean is unbiased, and the differences of the pairs give the standard error. One row of a denoiser is spent on each draw.
+A term is constant_k + weight_k E|x_0 - m|^2. The constants of a bin are summed as they are; for the rest, steps are drawn
+about in proportion to their share (terms grow like 1/k towards the data, so drawing them evenly would leave most of the
+noise to the first few), in strata of equal probability, two draws in each: the mean is unbiased, and the differences of
+the pairs give the standard error. One row of a denoiser is spent on each draw.
 """
 
 from __future__ import annotations
@@ -254,11 +254,21 @@ class _Design:
 
 
 def _chances(chain: MarkovChain, data: DataSet, variance: str, ends: Tensor) -> Tensor:
-    """The probability of each k = 1..T within its bin, (T,): nine parts as expected of a Gaussian, one part even."""
-    var, snr = data.sigma_data**2, chain.alpha.square() / chain.sigma.square()
-    expected = quadratic(chain, variance, 1)[1] * var / (1 + snr * var)
-    parts = expected[1:].split(ends.diff().tolist())
-    return torch.cat([0.9 * part / part.sum() + 0.1 / len(part) for part in parts])
+    """The probability of each k = 1..T within its bin, (T,): a mixture, so that no term is much larger than its chance.
+
+    Its parts: terms as a Gaussian of the data's variance has them; terms of a constant error in eps, which towards t = 1
+    become an error sigma / alpha as large in x_0 (an untrained eps network loses most of its bits in the last step
+    alone); and an even part.
+    """
+    weight, snr = quadratic(chain, variance, 1)[1], chain.alpha.square() / chain.sigma.square()
+    var = data.sigma_data**2
+    parts = []
+    sizes = ends.diff().tolist()
+    for known, eps in zip(
+        (weight * var / (1 + snr * var))[1:].split(sizes), (weight / snr)[1:].split(sizes), strict=True
+    ):
+        parts.append(0.45 * known / known.sum() + 0.45 * eps / eps.sum() + 0.1 / len(known))
+    return torch.cat(parts)
 
 
 def _check_oracle(oracle: ExactDenoiser | None, data: DataSet) -> None:
