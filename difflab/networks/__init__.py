@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from torch import nn
@@ -27,7 +28,8 @@ def network_for(data: DataSet, *, conditional: bool = False, **options: Any) -> 
         raise ValueError(f"{data.name} has no classes; train it with conditional=False.")
     classes = data.classes if conditional else None
     images = data.is_image and data.shape[1] % 4 == 0 and data.shape[2] % 4 == 0
-    return (UNet if images else MLP)(data.shape, classes=classes, **options)
+    config = {"shape": list(data.shape), "classes": classes, **options}
+    return network_from("UNet" if images else "MLP", config)
 
 
 def network_from(name: str, config: dict[str, Any]) -> nn.Module:
@@ -38,7 +40,10 @@ def network_from(name: str, config: dict[str, Any]) -> nn.Module:
         for number in value if isinstance(value, list) else [value]:
             if number is not None and (type(number) is not int or not 1 <= number <= _LARGEST):
                 raise ValueError(f"{name}'s {option} must be whole numbers from 1 to {_LARGEST}, but got {value!r}.")
-    try:
-        return NETWORKS[name](**{**config, "shape": tuple(config["shape"])})
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{name} cannot be built from the options {config}.") from error
+    known = list(inspect.signature(NETWORKS[name]).parameters)
+    for option in config:
+        if option not in known:
+            raise ValueError(f"{name} has no option {option!r}; it has {', '.join(known)}.")
+    if "shape" not in config:
+        raise ValueError(f"{name} cannot be built without the shape of a sample.")
+    return NETWORKS[name](**{**config, "shape": tuple(config["shape"])})

@@ -60,7 +60,10 @@ class Checkpoint:
                         f"This checkpoint cannot be resumed here: its {key} of {of} is {mine.get(key)},"
                         f" not {its.get(key)}."
                     )
-        run.restore(self.tensors)
+        try:
+            run.restore(self.tensors)
+        except (ValueError, KeyError, RuntimeError, TypeError) as error:
+            raise CheckpointError(f"This checkpoint cannot be resumed here: {_first_line(error)}") from error
 
 
 def save(run: Run, path: str | PathLike[str]) -> None:
@@ -166,6 +169,10 @@ def _filled(name: str, denoiser: NetworkDenoiser, tensors: dict[str, Tensor]) ->
         filled = NetworkDenoiser.from_config(denoiser.config, denoiser.network if own else None).cpu()
     filled.load_state_dict(weights)
     return filled.eval().requires_grad_(False)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _version() -> str:

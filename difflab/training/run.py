@@ -145,10 +145,7 @@ class Run:
         found = {k: v.shape for k, v in state.items() if not k.startswith("streams/")}
         for name in expected.keys() | found.keys():
             if expected.get(name) != found.get(name):
-                raise ValueError(
-                    f"The state to resume from is of another network: {name} is {_shape(found.get(name))},"
-                    f" but this run has {_shape(expected.get(name))}."
-                )
+                raise ValueError(f"{name} is {_shape(found.get(name))}, where {_shape(expected.get(name))} is due.")
         self.denoiser.load_state_dict(_part(state, "weights/"))
         self.ema.module.load_state_dict(_part(state, "ema/"))
         self.step = int(state["step"])

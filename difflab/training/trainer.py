@@ -87,6 +87,9 @@ class Trainer:
                     f"This training has {self.state}; make a new Trainer (resume= continues from a checkpoint)."
                 )
             self._pause = False
+            if self.state == "paused":
+                self._marks.clear()  # the pause does not count as slow training
+                self.state = "running"
             if self._thread is None:
                 self.state = "running"
                 atexit.register(_stop_if_alive, weakref.ref(self))
@@ -224,9 +227,6 @@ class Trainer:
                     self._turn.notify_all()
                     self._turn.wait()
                 self._between = False
-                if self.state == "paused" and not self._stop:
-                    self._marks.clear()  # the pause does not count as slow training
-                    self.state = "running"
             return not self._stop
 
     def _note(self, state: TrainingState) -> None:

@@ -1,0 +1,87 @@
+import pytest
+
+from difflab.data import GaussianMixture, digits
+from difflab.schedules import VPCosine, VPLinear
+from difflab.training.recipe import RecipeError, read
+
+
+def written(tmp_path, text):
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+def test_everything_a_recipe_can_say(tmp_path):
+    recipe = read(
+        written(
+            tmp_path,
+            """
+            [data]
+            name = "ring"
+            components = 5
+            std = 0.4
+            [schedule]
+            name = "VPLinear"
+            beta_max = 0.03
+            [model]
+            prediction = "eps"
+            conditional = true
+            width = 24
+            depth = 2
+            [training]
+            steps = 7
+            batch = 32
+            lr = 1e-3
+            seed = 5
+            device = "cpu"
+            """,
+        )
+    )
+    assert recipe.data.to_dict() == GaussianMixture.ring(5, std=0.4).to_dict()
+    assert recipe.denoiser.schedule == VPLinear(beta_max=0.03)
+    assert recipe.denoiser.prediction == "eps"
+    assert recipe.denoiser.classes == 5
+    assert recipe.denoiser.network.config["width"] == 24
+    assert recipe.training == {"steps": 7, "batch": 32, "lr": 1e-3, "device": "cpu"}
+    assert recipe.seed == 5
+
+
+def test_what_is_not_said_is_the_digits_with_classes(tmp_path):
+    recipe = read(written(tmp_path, "training.steps = 3"))
+    assert recipe.data is digits()
+    assert recipe.denoiser.schedule == VPCosine()
+    assert recipe.denoiser.prediction == "v"
+    assert recipe.denoiser.classes == 10
+
+
+@pytest.mark.parametrize("name", ["digits", "ring"])
+def test_the_recipes_that_come_along_are_sound(name):
+    from pathlib import Path
+
+    recipe = read(Path(__file__).parents[2] / "configs" / f"{name}.toml")
+    assert recipe.training["steps"] > 100
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[training", "is not TOML"),
+        ("[optimiser]\nlr = 1", "optimiser is not known; choose from data, model, schedule, training"),
+        ("training = 3", "training must be a table"),
+        ("[data]\nname = 'faces'", "no data named 'faces'"),
+        ("[data]\nname = 'ring'\ncolour = 3", "data.colour is not known; choose from components, radius, std"),
+        ("[data]\nname = 'ring'\nstd = -1.0\ncomponents = 'x'", "recipe.toml: "),
+        ("[schedule]\nname = 'Magic'", "no schedule named 'Magic'"),
+        ("[schedule]\nspeed = 1", "VPCosine has no parameter 'speed'"),
+        ("[model]\nprediction = 'score'", "can predict eps, x0, v"),
+        ("[model]\nheads = 3", "model.heads is not known"),
+        ("[model]\ndepth = 3", "UNet has no option 'depth'"),
+        ("[training]\nlearning_rate = 3", "training.learning_rate is not known"),
+        ("[training]\nlr = 1e-3", "give training.steps"),
+    ],
+)
+def test_refused_in_one_sentence(tmp_path, text, sentence):
+    with pytest.raises(RecipeError, match=sentence) as caught:
+        read(written(tmp_path, text))
+    assert "\n" not in str(caught.value)
+    assert "recipe.toml" in str(caught.value)
