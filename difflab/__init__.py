@@ -39,15 +39,15 @@ _HOME = {
     "TrainingMonitor": "scenes.training_monitor",
 }
 
-__all__ = ["__version__", *_HOME, *_ROOMS]  # noqa: PLE0604 - the names are strings
+__all__ = ["__version__", *_HOME, *_ROOMS]
 
 if TYPE_CHECKING:
-    from .scenes.forward_noising import ForwardNoising
-    from .scenes.lab import Lab
-    from .scenes.reverse_trajectories import ReverseTrajectories
-    from .scenes.schedule_desk import ScheduleDesk
-    from .scenes.training_monitor import TrainingMonitor
-    from .scenes.where_the_bits_go import WhereTheBitsGo
+    from .scenes.forward_noising import ForwardNoising as ForwardNoising
+    from .scenes.lab import Lab as Lab
+    from .scenes.reverse_trajectories import ReverseTrajectories as ReverseTrajectories
+    from .scenes.schedule_desk import ScheduleDesk as ScheduleDesk
+    from .scenes.training_monitor import TrainingMonitor as TrainingMonitor
+    from .scenes.where_the_bits_go import WhereTheBitsGo as WhereTheBitsGo
 
 
 def __getattr__(name: str) -> Any:

@@ -24,33 +24,30 @@ def parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a network as a TOML file says, and write a checkpoint")
     train.add_argument("config", type=Path, metavar="CONFIG.toml")
-    train.add_argument("--out", type=Path, metavar="DIR", help="folder of the checkpoint (default: beside the config)")
+    train.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the checkpoint (default: runs/ and the name of the config)"
+    )
 
     sample = commands.add_parser("sample", help="draw samples from a checkpoint into a picture")
     sample.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     sample.add_argument("--out", type=Path, metavar="PNG", default=Path("grid.png"), help="default: %(default)s")
     sample.add_argument("--n", type=int, default=100, help="number of samples (default: %(default)s)")
     sample.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    sample.add_argument("--labels", type=int, nargs="+", metavar="LABEL", help="classes, repeated over the grid (default: all)")
+    sample.add_argument("--labels", metavar="0,1,...", help="classes, which take turns (default: all)")
     sample.add_argument("--sampler", choices=["ddim", "ancestral"], default="ddim", help="default: %(default)s")
     sample.add_argument("--steps", type=int, default=50, help="steps of the sampler (default: %(default)s)")
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code. What a user can mend is one sentence on stderr, without a traceback."""
+    """Run one command; the exit code. SystemExit with one sentence for what a user can mend."""
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["lab"] and not {"-h", "--help"} & set(given):
         return _lab(given[1:])
     args = parser().parse_args(given)
     from .training import commands
 
-    try:
-        {"train": commands.train, "sample": commands.sample}[args.command](args)
-    except (OSError, ValueError) as error:
-        print(f"difflab {args.command}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return {"train": commands.train, "sample": commands.sample}[args.command](args)
 
 
 def _lab(flags: list[str]) -> int:

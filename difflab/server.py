@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
@@ -22,9 +22,9 @@ class LowLatencyConnection(ZMQChannelsWebsocketConnection):  # type: ignore[misc
     round trip, on any machine. Give it to any Jupyter server as `ServerApp.kernel_websocket_connection_class`.
     """
 
-    def connect(self) -> asyncio.Future[None] | None:
+    def connect(self) -> Any:
         self.websocket_handler.set_nodelay(True)
-        return super().connect()  # type: ignore[no-any-return]
+        return super().connect()
 
 
 def arguments(given: Sequence[str]) -> list[str]:
@@ -38,7 +38,9 @@ def arguments(given: Sequence[str]) -> list[str]:
         own.append(f"--{CONNECTION}=difflab.server.LowLatencyConnection")
     if not said("LabApp.default_url", "ServerApp.default_url"):
         own.append(f"--LabApp.default_url={ADDRESS}")
-    if getattr(os, "geteuid", lambda: 1)() == 0 and not said("allow-root", "ip", "ServerApp.ip", "ServerApp.allow_root"):
+    if getattr(os, "geteuid", lambda: 1)() == 0 and not said(
+        "allow-root", "ip", "ServerApp.ip", "ServerApp.allow_root"
+    ):
         own.append("--allow-root")  # in a container; without --ip only this machine can reach the server
     return [*own, *given]
 

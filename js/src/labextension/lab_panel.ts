@@ -7,8 +7,11 @@ import { Signal } from "@lumino/signaling";
 import { Panel } from "@lumino/widgets";
 import { Notice } from "./notice";
 
-/** Makes the Lab at the first call in a kernel; shows the same one at every later call, so that a reload finds its state. */
-const START = "import difflab.scenes.lab as lab; lab.start()";
+/**
+ * Makes the Lab at the first call in a kernel; shows the same one at every later call, so that a reload finds its state.
+ * Assigned, since Python would show what a last expression returns once more.
+ */
+const START = "import difflab.scenes.lab; lab = difflab.scenes.lab.start()";
 
 const GONE: Kernel.Status[] = ["restarting", "autorestarting", "terminating", "dead"];
 
@@ -109,7 +112,9 @@ export class LabPanel extends Panel {
   }
 
   private onStatus(_: unknown, status: Kernel.Status): void {
-    if (!this.starting && GONE.includes(status)) this.stopped();
+    if (this.starting) return;
+    // A kernel that another page restarted says no more than that it is starting.
+    if (GONE.includes(status) || (status === "starting" && this.notice.isHidden)) this.stopped();
   }
 
   private onKernel(_: unknown, change: { newValue: unknown }): void {
