@@ -2,9 +2,10 @@
 
     python benchmarks/live.py [--rounds 7] [--seconds 4] [--preset ring]
 
-Two trainers of the same network on the same data take turns in one process, since this kind of machine drifts by 10-30 %; the
-order changes every round. The live one is the Lab's own: every look, every message, and the learned bound measured again
-and again. Messages go through the widget machinery up to the socket; the browser's own work is in another process.
+Two trainers of the same network on the same data take turns in one process, since this kind of machine drifts by
+10-30 %; the order changes every round. The live one is the Lab's own: every look, every message, and the learned
+bound measured again and again. Messages go through the widget machinery up to the socket; the browser's own work is
+in another process.
 """
 
 from __future__ import annotations

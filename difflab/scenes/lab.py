@@ -71,6 +71,8 @@ class Lab(Scene):
         data = data_named(preset)
         self.train_steps = train_steps
         self._learned_at, self._learned_cost = 0.0, 0.0
+        self._floor: list[float] = []  # at the profile's times
+        self._excess: list[float] = []
         forward = ForwardNoising(data, schedule, seed=seed)
         desk = ScheduleDesk(schedule, steps, data)
         scenes = {
@@ -85,6 +87,9 @@ class Lab(Scene):
         self.monitor.on_look = self._refresh_learned
         self.bits.on_optimal = lambda: self.compute("learned", "numbers", self._learned_numbers)
         for scene in self.children_scenes().values():
+            scene.keys = [
+                name for name in scene.keys if name != "t"
+            ]  # there is one clock: it crosses once, as the Lab's
             traitlets.dlink((self, "t"), (scene, "t"))
         desk.observe(lambda _: self._reshape(), ["schedule", "steps"])
         self.observe(lambda change: self.choose(change["new"]), "preset")
@@ -147,6 +152,7 @@ class Lab(Scene):
             scene.show(data, self.seed)
         for scene in (self.bits, self.desk):
             scene.show(data)
+        self._floor, self._excess = [], []
         self.publish(profile=None, facts=facts_of(data))
         self.compute("exact", "numbers", self._exact_numbers)
 
@@ -190,10 +196,18 @@ class Lab(Scene):
             "conditional": self._conditional,
         }
         at = floor_profile(oracle, prediction, profile_times(), n=PROFILE_ROWS, **options)
-        learned = (self.profile or {}).get("learned") if self.monitor.trainer is not None else None
-        self.publish(profile={"t": at.times.tolist(), "floor": at.value.tolist(), "learned": learned})
+        self._floor = at.value.tolist()
+        self._publish_profile()
         total = floor(oracle, prediction, **options)
         self.monitor.publish(floor=total.value, floor_error=total.error, prediction=prediction)
+
+    def _publish_profile(self) -> None:
+        """Floor and loss at each t. The loss is the floor plus the excess, so that it is never drawn below it."""
+        if not self._floor:
+            return
+        trained = self._excess and self.monitor.trainer is not None
+        learned = [f + e for f, e in zip(self._floor, self._excess, strict=True)] if trained else None
+        self.publish(profile={"t": profile_times().tolist(), "floor": self._floor, "learned": learned})
 
     @property
     def _conditional(self) -> bool:
@@ -245,7 +259,7 @@ class Lab(Scene):
         import torch
 
         from ..denoisers import ExactDenoiser
-        from ..objectives import loss_profile
+        from ..objectives import floor_profile, loss_profile
 
         torch.set_num_threads(1)
         start = time.monotonic()
@@ -257,8 +271,12 @@ class Lab(Scene):
         oracle = ExactDenoiser(self.data, denoiser.schedule)
         rows = PROFILE_ROWS // (16 if self.data.is_image else 4)
         at = loss_profile(denoiser, self.data, profile_times(), n=rows, generator=generator, oracle=oracle)
-        if self.profile is not None:
-            self.publish(profile=self.profile | {"learned": at.value.tolist()})
+        same = torch.Generator().manual_seed(self.seed)  # the floor at the very same x_t: what is left is the excess
+        floor = floor_profile(
+            oracle, denoiser.prediction, profile_times(), n=rows, generator=same, conditional=self._conditional
+        )
+        self._excess = (at.value - floor.value).clamp(min=0).tolist()
+        self._publish_profile()
         self._learned_cost = time.monotonic() - start
         self._learned_at = time.monotonic()
 

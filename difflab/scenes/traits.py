@@ -1,4 +1,4 @@
-"""Traits that several scenes share."""
+"""Traits that several scenes share. None is echoed: the browser knows what it sent, and an echo would pull a slider back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ScheduleTrait(traitlets.TraitType[Any, Any]):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.tag(sync=True)
+        self.tag(sync=True, echo_update=False)
 
     def validate(self, _obj: Any, value: Any) -> dict[str, Any]:
         try:
@@ -31,7 +31,7 @@ class StepsTrait(traitlets.TraitType[Any, Any]):
     def __init__(self, default_value: int, most: int, **kwargs: Any) -> None:
         super().__init__(default_value, **kwargs)
         self.most = most
-        self.tag(sync=True)
+        self.tag(sync=True, echo_update=False)
 
     def validate(self, _obj: Any, value: Any) -> int:
         whole = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value // 1
@@ -49,7 +49,7 @@ class ClockTrait(traitlets.TraitType[Any, Any]):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.tag(sync=True)
+        self.tag(sync=True, echo_update=False)
 
     def validate(self, _obj: Any, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { niceTicks } from "../src/core/chart";
 import { interpolate, moral } from "../src/scenes/at_t";
-import { withinEnds } from "../src/scenes/schedule_desk";
+import { beyondSliders } from "../src/scenes/schedule_desk";
 import { mainAction, stateWords } from "../src/scenes/training_controls";
 import { axisEnd, topOf } from "../src/scenes/training_monitor";
 
@@ -22,7 +22,7 @@ it("the moral is computed from the two numbers", () => {
   expect(moral(0.3, null)).toMatch(/No exact floor/);
 });
 
-describe("withinEnds", () => {
+describe("beyondSliders", () => {
   const choices = [
     {
       name: "VPCosine",
@@ -30,17 +30,15 @@ describe("withinEnds", () => {
       params: [{ name: "s", label: "offset s", min: 1e-3, max: 0.2, default: 8e-3 }],
     },
   ];
-  it("brings a value beyond its slider's end back, and says so in one sentence", () => {
-    const { schedule, said } = withinEnds({ name: "VPCosine", params: { s: 0.9 } }, choices);
-    expect(schedule.params).toEqual({ s: 0.2 });
-    expect(said).toEqual(["offset s = 0.900 is beyond its end; 0.200 is used."]);
-    expect(withinEnds({ name: "VPCosine", params: { s: NaN } }, choices).schedule.params).toEqual({ s: 8e-3 });
+  it("says in one sentence what a slider cannot reach", () => {
+    expect(beyondSliders({ name: "VPCosine", params: { s: 0.9 } }, choices)).toEqual([
+      "offset s = 0.900 lies beyond its slider, which ends at 0.200.",
+    ]);
+    expect(beyondSliders({ name: "VPCosine", params: { s: 1e-4 } }, choices)[0]).toMatch(/which begins at/);
   });
-  it("leaves everything else alone", () => {
-    const inside = { name: "VPCosine", params: { s: 0.01 } };
-    expect(withinEnds(inside, choices)).toEqual({ schedule: inside, said: [] });
-    const foreign = { name: "Other", params: { a: 1e9 } };
-    expect(withinEnds(foreign, choices).schedule).toBe(foreign);
+  it("is silent about everything else", () => {
+    expect(beyondSliders({ name: "VPCosine", params: { s: 0.01 } }, choices)).toEqual([]);
+    expect(beyondSliders({ name: "Other", params: { a: 1e9 } }, choices)).toEqual([]);
   });
 });
 

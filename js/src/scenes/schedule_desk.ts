@@ -41,22 +41,22 @@ const POINTS = 401;
 const SEND_EVERY_MS = 100;
 const Y_TOP = 1.06; // room above alpha = 1
 
-/** The same schedule with each parameter between its slider's ends, and a sentence for each that was not. */
-export function withinEnds(
-  schedule: Schedule,
-  choices: readonly ScheduleChoice[],
-): { schedule: Schedule; said: string[] } {
-  const choice = choices.find((c) => c.name === schedule.name);
-  if (!choice) return { schedule, said: [] };
-  const params: Record<string, number> = { ...schedule.params };
-  const said: string[] = [];
-  for (const { name, label, min, max, default: usual } of choice.params) {
-    const value = params[name] ?? usual;
-    params[name] = Number.isFinite(value) ? Math.min(max, Math.max(min, value)) : usual;
-    if (params[name] !== value)
-      said.push(`${label} = ${format(value)} is beyond its end; ${format(params[name])} is used.`);
-  }
-  return said.length ? { schedule: { name: schedule.name, params }, said } : { schedule, said };
+/** A sentence for each value that its slider cannot reach. It stands all the same: a script may know why. */
+export function beyondSliders(schedule: Schedule, choices: readonly ScheduleChoice[]): string[] {
+  const params = choices.find((c) => c.name === schedule.name)?.params ?? [];
+  return params.flatMap(({ name, label, min, max }) => beyond(label, schedule.params[name], min, max));
+}
+
+function beyond(
+  label: string,
+  value: number | undefined,
+  min: number,
+  max: number,
+  show: (x: number) => string = format,
+): string[] {
+  if (value === undefined || (min <= value && value <= max)) return [];
+  const end = value > max ? `ends at ${show(max)}` : `begins at ${show(min)}`;
+  return [`${label} = ${show(value)} lies beyond its slider, which ${end}.`];
 }
 
 export const scheduleDesk: Scene = (store, el, clock, signal) => {
@@ -99,8 +99,7 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
   /** A hand moved a control: a schedule that cannot be used is named in a sentence and goes nowhere. */
   const propose = (schedule: Schedule) => {
     const wrong = complaint(schedule);
-    tell(...(wrong ? [wrong] : []));
-    if (wrong) return;
+    if (wrong) return tell(wrong);
     gauge.wait();
     store.setLocal("schedule", schedule); // every panel follows in this frame
     sendSchedule.send(schedule);
@@ -115,7 +114,6 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
     value: store.get<number>("steps"),
     format: count,
     onInput(value) {
-      tell();
       gauge.wait();
       store.setLocal("steps", value);
       sendSteps.send(value);
@@ -158,19 +156,11 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
   });
   const redraw = onNextFrame(draw, signal);
 
-  /** The traits changed, from here or from a script: controls follow, values beyond a slider's end are brought back. */
+  /** The traits changed, from here or from a script: controls follow. */
   const follow = panel.guard(() => {
     const wanted = store.get<Schedule>("schedule");
-    const bounded = withinEnds(wanted, choices);
     const T = store.get<number>("steps");
-    const allowed = Math.round(Math.min(most, Math.max(fewest, T)));
-    if (allowed !== T) bounded.said.push(`T = ${count(T)} is beyond its end; ${count(allowed)} is used.`);
-    if (bounded.said.length) {
-      tell(...bounded.said);
-      if (bounded.schedule !== wanted) store.set("schedule", bounded.schedule);
-      if (allowed !== T) store.set("steps", allowed);
-      return; // setting them has called us again
-    }
+    tell(...beyondSliders(wanted, choices), ...beyond("T", T, fewest, most, count));
     chooser.set(wanted.name);
     if (slidersOf !== wanted.name) buildSliders(wanted);
     for (const [name, input] of inputs) if (input.value !== wanted.params[name]) input.set(wanted.params[name]);
@@ -181,7 +171,6 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
   store.on("steps", follow, signal);
   store.on("terminal", redraw, signal);
 
-  tell();
   panel.footer.classList.add("difflab-desk");
   panel.footer.append(sliders, steps.root, said, gauge.root);
   follow();
