@@ -6,7 +6,7 @@ import { createPanel, element, followMessages } from "../core/panel";
 import { CloudPainter, drawPaths, readLook, viewScale, type Look } from "../core/cloud";
 import { readMixture, type Mixture } from "../core/density";
 import { onNextFrame } from "../core/frame";
-import { count, format } from "../core/numbers";
+import { count, format, withError } from "../core/numbers";
 import { alphaSigma, type Schedule } from "../core/schedule";
 import { createStage, type Stage, type Surface } from "../core/stage";
 import type { Clock, Scene, Store } from "../core/store";
@@ -14,7 +14,7 @@ import { colors } from "../core/theme";
 import { bindTimeKeys, timeBar } from "../core/timebar";
 import { blendAt, frame, nextTime, noise, pathOf, readTrajectory, type Trajectory } from "../core/trajectory";
 import type { NDArray } from "../core/wire";
-import { samplingControls } from "./sampling_controls";
+import { samplingControls, type Quality } from "./sampling_controls";
 
 const PATHS = 7;
 /** How far back in time a path is drawn: a random walk's whole way would cover the picture. */
@@ -35,6 +35,8 @@ interface Picture {
   learned: Trajectory | null;
   live: Float32Array | null;
   liveTime: number;
+  /** Beside the words above the pictures, where the panel has no room for numbers of its own. */
+  quality: Quality | null;
   waiting: Float32Array;
 }
 
@@ -83,7 +85,8 @@ export const reverseTrajectories: Scene = (store, el, clock, signal) => {
   refresh();
 };
 
-const TRAITS = ["times", "exact", "learned", "live", "live_t", "mixture", "schedule", "kind", "image_shape"].concat([
+const TRAITS = ["times", "exact", "learned", "live", "live_t", "mixture", "schedule", "kind", "quality"].concat([
+  "image_shape",
   "extent",
   "range",
 ]);
@@ -134,6 +137,7 @@ function readPicture(store: Store, before: Picture | null): Picture {
     learned: readTrajectory(times, store.get<NDArray | null>("learned")),
     live: (live?.data as Float32Array | undefined) ?? null,
     liveTime: store.get<number | undefined>("live_t") ?? 1,
+    quality: store.embedded ? (store.get<Quality | null>("quality") ?? null) : null,
     waiting,
   };
 }
@@ -164,18 +168,24 @@ function drawSide(surface: Surface, side: Side, picture: Picture, clockTime: num
     const spread = viewScale(level);
     side.painter.samples(surface, look, view, [picture.waiting, picture.waiting], [spread, 0], level, drawn);
   }
-  side.caption.textContent = empty
-    ? "pure noise, where sampling starts"
-    : live
-      ? `${side.name} · t = ${format(t)}`
-      : side.name;
+  const words = caption(side, picture, t);
+  if (words !== side.caption.textContent) side.caption.textContent = words;
   side.caption.classList.toggle("difflab-exact", !empty && side.kind === "exact");
   side.caption.classList.toggle("difflab-learned", !empty && side.kind === "learned");
   side.stage.describe(describe(side, picture, t));
 }
 
-function note({ exact, learned, live, look }: Picture): string {
+/** The word above a picture and, in a small panel, how good its samples are. */
+function caption({ kind, name, shown }: Side, { quality }: Picture, t: number): string {
+  if (!shown.trajectory && !shown.live) return "pure noise, where sampling starts";
+  if (shown.live) return `${name} · t = ${format(t)}`;
+  const value = quality?.[kind];
+  return typeof value === "number" ? `${name} ${withError(value, quality?.[`${kind}_error`])}` : name;
+}
+
+function note({ exact, learned, live, look, quality }: Picture): string {
   if (live) return "";
+  if (quality) return quality.label;
   const run = learned ?? exact;
   if (!run) return "not sampled yet";
   const what = `${count(run.samples)} ${look.images ? "images" : "points"}`;

@@ -6,7 +6,7 @@ import { element } from "../core/panel";
 import type { Store } from "../core/store";
 
 /** `label` says what was measured; errors are one standard error, any number may be missing. */
-interface Quality {
+export interface Quality {
   label: string;
   learned: number | null;
   learned_error: number | null;
@@ -76,7 +76,8 @@ export function samplingControls(store: Store, onSample: () => void, signal: Abo
     exact.root.hidden = !quality || quality.exact === null;
     learned.set(quality?.learned == null ? "" : withError(quality.learned, quality.learned_error));
     exact.set(quality?.exact == null ? "" : withError(quality.exact, quality.exact_error), { exact: true });
-    numbers.hidden = !quality && !spent;
+    // Embedded, the panel is small: the numbers then stand above the pictures.
+    numbers.hidden = store.embedded || (!quality && !spent);
   }, signal);
   for (const name of TRAITS) store.on(name, refresh, signal);
   refresh();
