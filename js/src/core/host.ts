@@ -3,6 +3,8 @@ import { createClock, linkClock } from "./clock";
 import { element, sentence } from "./panel";
 import type { Scene, Store } from "./store";
 import "./style.css";
+import "./controls.css";
+import "./host.css";
 
 /**
  * Run the scene that `find` returns in `el` until `signal` aborts.
