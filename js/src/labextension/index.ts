@@ -61,7 +61,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       args: (tab) => ({ path: tab.content.path }),
       name: (tab) => tab.content.path,
     });
-    launcher?.add({ command: OPEN, category: "Other", rank: 0 });
+    launcher?.add({ command: OPEN, category: "Other", rank: 1 });
     palette?.addItem({ command: OPEN, category: TITLE });
     palette?.addItem({ command: START_AGAIN, category: TITLE });
     if (PageConfig.getOption("workspace") === WORKSPACE) {
