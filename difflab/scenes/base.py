@@ -86,11 +86,20 @@ class Scene(anywidget.AnyWidget):
     def save_html(self, path: str | os.PathLike[str]) -> Path:
         """Write one self-contained page that shows the scene without a kernel or a network. Returns its path."""
         self.settle()
-        return write_page(Path(path), self)
+        return self.write_html(Path(path))
+
+    def write_html(self, path: Path) -> Path:
+        """`save_html` of what is there now, without waiting for work under way."""
+        return write_page(path, f"{type(self).__name__} · difflab", self.page_state())
 
     def page_state(self) -> dict[str, Any]:
-        """The synced traits as the browser has them, without those of the widget machinery."""
-        return {k: v for k, v in self.get_state().items() if not k.startswith("_") and k not in _INTERNAL}
+        """The synced traits as the browser has them, children in place, without those of the widget machinery."""
+        own = {k: v for k, v in self.get_state().items() if not k.startswith("_") and k not in _INTERNAL}
+        return own | {name: child.page_state() for name, child in self.children_scenes().items()}
+
+    def children_scenes(self) -> dict[str, Scene]:
+        """Scenes inside this one, by the name of their trait."""
+        return {}
 
     # -- the way in: requests from the browser, on any thread -------------------------------------------------------------
 

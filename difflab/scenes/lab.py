@@ -10,10 +10,11 @@ import anywidget
 import traitlets
 
 from ..data import DataSet
+from . import loss_at_t
 from .base import Scene
 from .choices import DATA, data_named, known, schedule_of
+from .data_facts import facts_of
 from .forward_noising import ForwardNoising
-from .page import write_page
 from .reverse_trajectories import ReverseTrajectories
 from .schedule_desk import ScheduleDesk
 from .training_monitor import TrainingMonitor
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from ..training import Trainer
 
 TABS = ["overview", "data", "noise", "train", "sample", "bits"]
-PROFILE_TIMES, PROFILE_ROWS = 41, 512
 SHARE = 20  # live numbers of the network take at most 1/20 of the time: training keeps the rest
 REST = 1.0  # seconds at least between two of them
 TRAINING: dict[str, dict[str, Any]] = {  # a minute or so on one core
@@ -87,9 +87,8 @@ class Lab(Scene):
         self.monitor.on_look = self._refresh_learned
         self.bits.on_optimal = lambda: self.compute("learned", "numbers", self._learned_numbers)
         for scene in self.children_scenes().values():
-            scene.keys = [
-                name for name in scene.keys if name != "t"
-            ]  # there is one clock: it crosses once, as the Lab's
+            # there is one clock: it crosses once, as the Lab's
+            scene.keys = [name for name in scene.keys if name != "t"]
             traitlets.dlink((self, "t"), (scene, "t"))
         desk.observe(lambda _: self._reshape(), ["schedule", "steps"])
         self.observe(lambda change: self.choose(change["new"]), "preset")
@@ -140,7 +139,7 @@ class Lab(Scene):
         self.compute("learned", "page", self._save_page)
 
     def _save_page(self) -> None:
-        path = write_page(Path("difflab-lab.html"), self)
+        path = self.write_html(Path("difflab-lab.html"))
         self.publish(status=f"saved {path}")
 
     # -- links between the scenes ------------------------------------------------------------------------------------------
@@ -154,6 +153,7 @@ class Lab(Scene):
             scene.show(data)
         self._floor, self._excess = [], []
         self.publish(profile=None, facts=facts_of(data))
+        self.monitor.publish(floor=None, floor_error=None)
         self.compute("exact", "numbers", self._exact_numbers)
 
     def _reshape(self) -> None:
@@ -187,16 +187,13 @@ class Lab(Scene):
         import torch
 
         from ..denoisers import ExactDenoiser
-        from ..objectives import floor, floor_profile
+        from ..objectives import floor
 
         schedule = schedule_of(self.desk.schedule)
         oracle, prediction = ExactDenoiser(self.data, schedule), self._prediction(schedule)
-        options: dict[str, Any] = {
-            "generator": torch.Generator().manual_seed(self.seed),
-            "conditional": self._conditional,
-        }
-        at = floor_profile(oracle, prediction, profile_times(), n=PROFILE_ROWS, **options)
-        self._floor = at.value.tolist()
+        generator = torch.Generator().manual_seed(self.seed)
+        options: dict[str, Any] = {"generator": generator, "conditional": self._conditional}
+        self._floor = loss_at_t.floor_at_t(oracle, prediction, options)
         self._publish_profile()
         total = floor(oracle, prediction, **options)
         self.monitor.publish(floor=total.value, floor_error=total.error, prediction=prediction)
@@ -207,7 +204,7 @@ class Lab(Scene):
             return
         trained = self._excess and self.monitor.trainer is not None
         learned = [f + e for f, e in zip(self._floor, self._excess, strict=True)] if trained else None
-        self.publish(profile={"t": profile_times().tolist(), "floor": self._floor, "learned": learned})
+        self.publish(profile={"t": loss_at_t.times().tolist(), "floor": self._floor, "learned": learned})
 
     @property
     def _conditional(self) -> bool:
@@ -256,26 +253,14 @@ class Lab(Scene):
         self.compute("learned", "numbers", self._learned_numbers)
 
     def _learned_numbers(self) -> None:
-        import torch
-
         from ..denoisers import ExactDenoiser
-        from ..objectives import floor_profile, loss_profile
 
-        torch.set_num_threads(1)
         start = time.monotonic()
         denoiser = self._denoiser()
         if denoiser is None:
             return
         self.bits.measure(denoiser)
-        generator = torch.Generator().manual_seed(self.seed)
-        oracle = ExactDenoiser(self.data, denoiser.schedule)
-        rows = PROFILE_ROWS // (16 if self.data.is_image else 4)
-        at = loss_profile(denoiser, self.data, profile_times(), n=rows, generator=generator, oracle=oracle)
-        same = torch.Generator().manual_seed(self.seed)  # the floor at the very same x_t: what is left is the excess
-        floor = floor_profile(
-            oracle, denoiser.prediction, profile_times(), n=rows, generator=same, conditional=self._conditional
-        )
-        self._excess = (at.value - floor.value).clamp(min=0).tolist()
+        self._excess = loss_at_t.excess_at_t(denoiser, ExactDenoiser(self.data, denoiser.schedule), self.seed)
         self._publish_profile()
         self._learned_cost = time.monotonic() - start
         self._learned_at = time.monotonic()
@@ -284,28 +269,6 @@ class Lab(Scene):
         """The numbers of all five scenes, as "scene.name", and the Lab's own t and seed."""
         own = super().numbers()
         return own | {f"{name}.{k}": v for name, s in self.children_scenes().items() for k, v in s.numbers().items()}
-
-
-def profile_times() -> Any:
-    import torch
-
-    return torch.linspace(0.001, 1, PROFILE_TIMES, dtype=torch.float64)
-
-
-def facts_of(data: DataSet) -> list[dict[str, str]]:
-    """What a data set knows of itself, as pairs for the screen."""
-    facts = {"name": data.name, "shape": " x ".join(str(d) for d in data.shape)}
-    facts["range"] = f"{data.range[0]:.3g} to {data.range[1]:.3g}"
-    facts["levels"] = f"{data.levels} grey levels" if data.levels else "continuous"
-    facts["sigma_data"] = f"{data.sigma_data:.3f}"
-    if data.classes:
-        facts["classes"] = str(data.classes)
-    if hasattr(data, "__len__"):
-        facts["examples"] = f"{len(data):,}"
-        facts["oracle"] = "exact for the training set"
-    else:
-        facts["oracle"] = "exact for the population"
-    return [{"label": k, "value": v} for k, v in facts.items()]
 
 
 _lab: Lab | None = None

@@ -6,39 +6,33 @@ import base64
 import html
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .base import Scene
+from typing import Any
 
 
-def write_page(path: Path, scene: Scene) -> Path:
-    """Write `scene` to `path` as HTML; OSError if the folder does not exist or cannot be written."""
+def write_page(path: Path, title: str, state: dict[str, Any]) -> Path:
+    """Write the scene with this `state` to `path` as HTML; OSError if the folder does not exist or cannot be written.
+
+    `state` holds traits as they go over the wire; a child scene stands in it as a state of its own.
+    """
     static = Path(__file__).parent.parent / "static"
-    # "</" would end the script element early; inside JSON and JavaScript strings "<\/" means the same
-    state = json.dumps(_plain(scene), allow_nan=False).replace("</", "<\\/")
+    # "</" would end the script element early; inside JSON and JavaScript strings "<\\/" means the same
+    text = json.dumps(_value(state), allow_nan=False).replace("</", "<\\/")
     script = (static / "page.js").read_text(encoding="utf-8").replace("</script", "<\\/script")
     style = (static / "widget.css").read_text(encoding="utf-8")
     path.write_text(
         "<!doctype html>\n"
-        f'<html lang="en"><head><meta charset="utf-8"><title>{html.escape(scene.scene)} · difflab</title>\n'
+        f'<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<style>{style}</style></head>\n"
-        f'<body><main id="scene"></main>\n<script type="application/json" id="state">{state}</script>\n'
+        f'<body><main id="scene"></main>\n<script type="application/json" id="state">{text}</script>\n'
         f"<script>{script}</script></body></html>\n",
         encoding="utf-8",
     )
     return path
 
 
-def _plain(scene: Scene) -> dict[str, Any]:
-    """State with every buffer as base64 and every child scene in place of its reference."""
-    children = {name: _plain(child) for name, child in getattr(scene, "children_scenes", dict)().items()}
-    state = {k: _value(v) for k, v in scene.page_state().items() if k not in children}
-    return state | children
-
-
 def _value(value: Any) -> Any:
+    """Buffers as base64; numbers that JSON does not know as null."""
     if isinstance(value, dict):
         return {k: _value(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -8,6 +8,7 @@ always is.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -92,7 +93,16 @@ class Lane:
                 self._changed.wait_for(lambda: bool(self._jobs))
                 self._current = next(iter(self._jobs))
                 job = self._jobs.pop(self._current)
+            _one_torch_thread()
             job()
+
+
+def _one_torch_thread() -> None:
+    """Two OpenMP threads stall to a tenth of their speed as soon as the server or the browser takes a core."""
+    if "torch" in sys.modules:
+        from ..training.threads import limit_torch_threads
+
+        limit_torch_threads(1)
 
 
 @cache

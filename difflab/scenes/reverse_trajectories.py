@@ -101,7 +101,6 @@ class ReverseTrajectories(Scene):
 
         from ..denoisers import Conditioned, ExactDenoiser
 
-        torch.set_num_threads(1)
         data, n = self.data, self.n or (IMAGES if self.data.is_image else POINTS)
         schedule = schedule_of(self.schedule)
         sources: dict[str, Denoiser | None] = {"learned": self._learned(), "exact": ExactDenoiser(data, schedule)}
