@@ -15,6 +15,9 @@ PYTEST_ARGS ?=
 BIN := $(abspath $(VENV))/bin
 DONE := $(VENV)/.done
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+LINK := $(VENV)/share/jupyter/labextensions/difflab
+# The front end has a rule of its own. pip must not write into the checkout through the link.
+EDITABLE := rm -rf $(LINK) $(DONE)/link; SKIP_JUPYTER_BUILDER=1 $(PIP) --no-build-isolation -e
 BUILD_TOOLS := hatchling hatch-jupyter-builder jupyter-builder editables
 FRONT_END := $(shell find js/src js/style -type f 2>/dev/null) js/package.json js/build.mjs js/tsconfig.json js/tsconfig.labextension.json
 
@@ -23,6 +26,7 @@ export OMP_NUM_THREADS ?= 1
 export PATH := $(BIN):$(PATH)
 export PIP_NO_INPUT := 1
 
+.NOTPARALLEL:
 .PHONY: lab test build wheel check-python check-js test-python test-packaging test-notebooks test-browser chromium format clean
 
 lab: $(DONE)/lab $(DONE)/link
@@ -44,12 +48,12 @@ $(DONE)/tools: $(DONE)/venv constraints.txt
 
 $(DONE)/lab: $(DONE)/tools pyproject.toml constraints.txt
 	@echo "Installing difflab and JupyterLab into $(VENV)"
-	SKIP_JUPYTER_BUILDER=1 $(PIP) --no-build-isolation -e ".[lab]"
+	$(EDITABLE) ".[lab]"
 	touch $@
 
 $(DONE)/test: $(DONE)/lab
 	@echo "Installing what the tests need into $(VENV)"
-	SKIP_JUPYTER_BUILDER=1 $(PIP) --no-build-isolation -e ".[test]"
+	$(EDITABLE) ".[test]"
 	touch $@
 
 $(DONE)/node: $(DONE)/venv tools/node.sh
@@ -66,9 +70,9 @@ $(DONE)/front-end: $(DONE)/npm $(DONE)/tools $(FRONT_END)
 
 # JupyterLab reads the extension of a checkout where it is built.
 $(DONE)/link: $(DONE)/lab $(DONE)/front-end
-	mkdir -p $(VENV)/share/jupyter/labextensions
-	rm -rf $(VENV)/share/jupyter/labextensions/difflab
-	ln -s "$(abspath difflab/labextension)" $(VENV)/share/jupyter/labextensions/difflab
+	mkdir -p $(dir $(LINK))
+	rm -rf $(LINK)
+	ln -s "$(abspath difflab/labextension)" $(LINK)
 	touch $@
 
 chromium:
@@ -91,16 +95,16 @@ check-js: $(DONE)/npm
 	cd js && npm run --silent typecheck && npm run --silent format:check && npm run --silent test
 
 test-python: $(DONE)/test $(DONE)/link
-	python -m pytest -q -m "not browser and not packaging" $(PYTEST_ARGS)
+	python -m pytest -q --ignore=tests/browser --ignore=tests/packaging $(PYTEST_ARGS)
 
 test-notebooks: $(DONE)/test $(DONE)/link
 	python -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks/*.ipynb
 
 test-packaging: $(DONE)/test $(DONE)/link
-	python -m pytest -q -m packaging $(PYTEST_ARGS)
+	python -m pytest -q tests/packaging $(PYTEST_ARGS)
 
 test-browser: $(DONE)/test $(DONE)/link
-	CHROMIUM="$$(tools/chromium.sh)" && export CHROMIUM && python -m pytest -q -m browser $(PYTEST_ARGS)
+	CHROMIUM="$$(tools/chromium.sh)" && export CHROMIUM && python -m pytest -q tests/browser $(PYTEST_ARGS)
 
 # -- for those who work on it --------------------------------------------------------------------------------------------
 

@@ -24,15 +24,10 @@ def refresh(path: Path) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.execution_count = None
-            cell.outputs = [_plain(o) for o in cell.outputs] if cell.source.startswith(KEPT) else []
+            kept = cell.source.startswith(KEPT)  # with its count: nbval calls outputs without one never run
+            cell.execution_count = cell.execution_count if kept else None
+            cell.outputs = cell.outputs if kept else []
     nbformat.write(notebook, path)
-
-
-def _plain(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    if "execution_count" in output:
-        output.execution_count = None
-    return output
 
 
 if __name__ == "__main__":

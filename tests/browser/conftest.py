@@ -13,15 +13,13 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from live import Server, lab_on, wait_for
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 
 HERE = Path(__file__).parent
@@ -51,27 +49,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.browser)
-
-
-@dataclass
-class Server:
-    url: str
-    root: Path
-    settings: Path
-    startup: Path  # Python files in it run when a kernel starts
-    log: Path
-
-    def ask(self, path: str, method: str = "GET") -> Any:
-        request = urllib.request.Request(f"{self.url}/api/{path}", method=method)
-        with urllib.request.urlopen(request, timeout=30) as reply:
-            body = reply.read()
-        return json.loads(body) if body else None
-
-    def set(self, plugin: str, **values: Any) -> None:
-        """A setting of JupyterLab, as if chosen by its user; read when a page loads."""
-        file = self.settings / f"{plugin.replace(':', '/')}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(values))
 
 
 def chromium() -> str:
@@ -112,7 +89,7 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with server.log.open("w") as log:
         process = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
-        wait_for(lambda: answers(server), f"JupyterLab did not start:\n{server.log}")
+        wait_for(server.answers, f"JupyterLab did not start:\n{server.log}")
         yield server
     finally:
         process.terminate()
@@ -120,23 +97,6 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
-
-
-def answers(server: Server) -> bool:
-    try:
-        return bool(server.ask("status"))
-    except OSError:
-        return False
-
-
-def wait_for(condition: Callable[[], Any], message: str, timeout: float = 60.0) -> Any:
-    """The first true value of `condition`; AssertionError with `message` after `timeout` seconds."""
-    end = time.monotonic() + timeout
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(message)
-        time.sleep(0.1)
-    return value
 
 
 @pytest.fixture(scope="session")
@@ -224,15 +184,6 @@ def open_lab(page: Page, open_jupyterlab: Callable[[], None]) -> Callable[[], Lo
         return lab_on(page)
 
     return open_lab
-
-
-def lab_on(page: Page) -> Locator:
-    """The Lab, once it is drawn and its notice is gone."""
-    page.locator(".difflab-notice[data-state=done]").wait_for(state="attached")
-    lab = page.locator(".difflab-tab .difflab-lab")
-    lab.wait_for()
-    lab.locator("canvas").first.wait_for()
-    return lab
 
 
 @pytest.fixture

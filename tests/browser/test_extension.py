@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Server, lab_on, wait_for
+from live import Server, lab_on, wait_for
 from playwright.sync_api import Locator, Page, expect
 
 OpenLab = Callable[[], Locator]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import wait_for
+from live import wait_for
 from playwright.sync_api import Locator, Page, WebSocket, expect
 
 OpenLab = Callable[[], Locator]
