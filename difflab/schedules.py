@@ -16,9 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-_MIN_LOG_SNR = (
-    -20.0
-)  # where VPCosine stops: at its very end alpha would be 0, and x_0 could not be read from eps
+_MIN_LOG_SNR = -20.0  # where VPCosine stops: at its very end alpha would be 0, and x_0 could not be read from eps
 _FIRST_T = 1e-9  # a noise level never sits at t = 0, for t = 0 is data
 _BISECTIONS = 62
 
@@ -78,9 +76,7 @@ class Schedule(ABC):
             noisier = self.log_snr(middle) < work
             low, high = torch.where(noisier, low, middle), torch.where(noisier, middle, high)
         dtype = target.dtype if target.is_floating_point() and isinstance(log_snr, Tensor) else torch.float64
-        return low.where(work > self.log_snr(1.0).to(work.device), torch.ones_like(low)).to(
-            target.device, dtype
-        )
+        return low.where(work > self.log_snr(1.0).to(work.device), torch.ones_like(low)).to(target.device, dtype)
 
     def table(self, steps: int) -> tuple[Tensor, Tensor]:
         """(alpha_k, sigma_k) of a chain of `steps` noise levels, float64, each (steps + 1,); index 0 is data."""
@@ -150,7 +146,7 @@ class VPCosine(Schedule):
 
 @dataclass(frozen=True)
 class Geometric(Schedule):
-    """alpha = 1, sigma = sigma_min (sigma_max / sigma_min)^t: NCSN's levels (Song & Ermon 2019, section 3), variance exploding."""
+    """alpha = 1, sigma = sigma_min (sigma_max / sigma_min)^t: NCSN's levels (Song & Ermon 2019), variance exploding."""
 
     sigma_min: float = 0.01
     sigma_max: float = 50.0
@@ -171,11 +167,7 @@ class Geometric(Schedule):
 
     def table(self, steps: int) -> tuple[Tensor, Tensor]:
         """NCSN's levels: sigma_1 = sigma_min, ..., sigma_steps = sigma_max."""
-        t = (
-            torch.linspace(0, 1, steps, dtype=torch.float64)
-            if steps > 1
-            else torch.ones(1, dtype=torch.float64)
-        )
+        t = torch.linspace(0, 1, steps, dtype=torch.float64) if steps > 1 else torch.ones(1, dtype=torch.float64)
         return self.alpha_sigma(torch.cat([torch.zeros(1, dtype=torch.float64), t.clamp(min=_FIRST_T)]))
 
 

@@ -28,16 +28,12 @@ class GaussianMixture(DataSet):
     Raises ValueError if shapes disagree, a weight is not positive, or a covariance is not positive definite.
     """
 
-    def __init__(
-        self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, name: str = "mixture"
-    ) -> None:
+    def __init__(self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, name: str = "mixture") -> None:
         self.name = name
         w = np.asarray(weights, dtype=float)
         self.means = np.asarray(means, dtype=float)
         if self.means.ndim != 2 or self.means.size == 0:
-            raise ValueError(
-                f"means must have the shape (components, dimensions), but got {self.means.shape}."
-            )
+            raise ValueError(f"means must have the shape (components, dimensions), but got {self.means.shape}.")
         count, dim = self.means.shape
         if w.shape != (count,) or not np.all(np.isfinite(w)) or np.any(w <= 0):
             raise ValueError(
@@ -113,17 +109,13 @@ class GaussianMixture(DataSet):
             else (torch.zeros(0, dtype=torch.int64))
         )
         noise = torch.randn(n, self.dim, 1, dtype=torch.float64, generator=generator)
-        x = torch.from_numpy(self.means)[component] + (
-            torch.from_numpy(self._roots)[component] @ noise
-        ).squeeze(-1)
+        x = torch.from_numpy(self.means)[component] + (torch.from_numpy(self._roots)[component] @ noise).squeeze(-1)
         return x.float(), component
 
     def preview(self, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng(seed)
         component = rng.choice(len(self.weights), size=n, p=self.weights)
-        x = self.means[component] + np.einsum(
-            "nij,nj->ni", self._roots[component], rng.standard_normal((n, self.dim))
-        )
+        x = self.means[component] + np.einsum("nij,nj->ni", self._roots[component], rng.standard_normal((n, self.dim)))
         return x.astype(np.float32), component.astype(np.uint8)
 
     def to_dict(self) -> dict[str, Any]:
