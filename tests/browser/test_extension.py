@@ -93,7 +93,13 @@ def jupyterlab_layout(page: Page) -> Any:
 
 @pytest.mark.parametrize("how", ["crashed", "restarted elsewhere"])
 def test_a_stopped_python_leaves_the_picture_and_a_way_back(
-    page: Page, jupyterlab: Server, open_lab: OpenLab, in_kernel: InKernel, shoot: Shoot, how: str
+    page: Page,
+    jupyterlab: Server,
+    open_lab: OpenLab,
+    in_kernel: InKernel,
+    shoot: Shoot,
+    how: str,
+    console_errors: list[str],
 ) -> None:
     lab = open_lab()
     in_kernel("setattr(lab, 'seed', 7)")
@@ -102,6 +108,7 @@ def test_a_stopped_python_leaves_the_picture_and_a_way_back(
     else:
         (session,) = jupyterlab.ask("sessions")
         jupyterlab.ask(f"kernels/{session['kernel']['id']}/restart", "POST")
+        page.get_by_role("button", name="Train").click()  # what the new Python says to that gives it away
 
     notice = page.locator(NOTICE)
     expect(notice).to_contain_text("Python stopped", timeout=20_000)
@@ -112,6 +119,9 @@ def test_a_stopped_python_leaves_the_picture_and_a_way_back(
     lab_on(page)
     assert in_kernel("lab.seed") == 0, "a new Lab"
     assert len(kernels(jupyterlab)) == 1
+    # JupyterLab's own words on what it had asked of the Python that is gone
+    expected = ("Canceled future", "Comm not found")
+    console_errors[:] = [error for error in console_errors if not any(words in error for words in expected)]
 
 
 def test_a_session_that_was_shut_down_elsewhere_starts_again(

@@ -1,7 +1,7 @@
 import { SessionContext } from "@jupyterlab/apputils";
 import { OutputArea, OutputAreaModel, SimplifiedOutputArea } from "@jupyterlab/outputarea";
 import type { IRenderMimeRegistry } from "@jupyterlab/rendermime";
-import type { Kernel, KernelSpec, ServiceManager } from "@jupyterlab/services";
+import type { Kernel, KernelMessage, KernelSpec, ServiceManager } from "@jupyterlab/services";
 import { registerWidgetManager } from "@jupyter-widgets/jupyterlab-manager";
 import { Signal } from "@lumino/signaling";
 import { Panel } from "@lumino/widgets";
@@ -22,6 +22,7 @@ export class LabPanel extends Panel {
   private readonly notice = new Notice(() => void this.startAgain());
   private readonly manager: { dispose(): void };
   private initialised = false;
+  private python: string | undefined; // the process that made the Lab, as it signs its messages
   private starting = false; // a kernel start is under way
   private run = 0;
   private pending: Promise<unknown> = Promise.resolve();
@@ -53,6 +54,7 @@ export class LabPanel extends Panel {
     this.addWidget(this.output);
     this.session.statusChanged.connect(this.onStatus, this);
     this.session.kernelChanged.connect(this.onKernel, this);
+    this.session.iopubMessage.connect(this.onMessage, this);
   }
 
   /** Attach to the session of this path, or start one; then show the Lab. */
@@ -102,6 +104,7 @@ export class LabPanel extends Panel {
       this.notice.starting("Opening the Lab …");
       const reply = await OutputArea.execute(START, this.output, this.session);
       shown = reply?.content.status === "ok";
+      this.python = reply?.header.session;
     } catch (error) {
       // Also when the kernel is restarted, or the tab closed, meanwhile.
       failure = `The Lab could not start: ${error instanceof Error ? error.message : String(error)}`;
@@ -112,9 +115,12 @@ export class LabPanel extends Panel {
   }
 
   private onStatus(_: unknown, status: Kernel.Status): void {
-    if (this.starting) return;
-    // A kernel that another page restarted says no more than that it is starting.
-    if (GONE.includes(status) || (status === "starting" && this.notice.isHidden)) this.stopped();
+    if (!this.starting && GONE.includes(status)) this.stopped();
+  }
+
+  /** When another page restarts the kernel, nobody says so: the new process is known by its signature. */
+  private onMessage(_: unknown, message: KernelMessage.IIOPubMessage): void {
+    if (!this.starting && this.notice.isHidden && message.header.session !== this.python) this.stopped();
   }
 
   private onKernel(_: unknown, change: { newValue: unknown }): void {
