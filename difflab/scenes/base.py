@@ -53,6 +53,16 @@ class Scene(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
+    @traitlets.observe("comm")
+    def _answer_while_a_cell_runs(self, change: dict[str, Any]) -> None:
+        """Let the browser choose the thread that serves its messages: JupyterLab's subshell, which no cell keeps busy.
+
+        ipykernel 7.4 sends them to the shell that wrote to the scene last instead. That was the main one, which made the
+        scene and in whose name the publisher writes, so that every slider waited for the cell that runs there.
+        """
+        if hasattr(change["new"], "_reply_subshell_for"):
+            change["new"]._reply_subshell_for = lambda _data, chosen: chosen
+
     # -- what users and tests read -------------------------------------------------------------------------------------
 
     def numbers(self) -> dict[str, float]:
