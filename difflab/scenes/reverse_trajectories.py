@@ -48,6 +48,7 @@ class ReverseTrajectories(Scene):
     exact = Array()
     live = Array()
     live_t = traitlets.Float(1.0).tag(sync=True)
+    live_of = traitlets.Enum(["learned", "exact"], "learned").tag(sync=True)
     sampler = traitlets.Enum([s["name"] for s in SAMPLERS], "Ancestral").tag(sync=True)
     samplers = traitlets.List(SAMPLERS).tag(sync=True)
     steps = StepsTrait(50, most=10_000)
@@ -88,7 +89,14 @@ class ReverseTrajectories(Scene):
 
     def sample(self) -> None:
         """Draw samples in the background: by the network if there is one, then by the oracle; compare both with data."""
-        self.compute("sample", "sample", self._sample, status="sampling")
+        self.compute("sample", "sample", self._sample_or_end, status="sampling")
+
+    def _sample_or_end(self) -> None:
+        try:
+            self._sample()
+        except Exception:
+            self.publish(live=None)  # what failed is no longer under way: the button comes back
+            raise
 
     def _learned(self) -> Denoiser | None:
         # a function has no schedule; a denoiser is callable too
@@ -118,6 +126,8 @@ class ReverseTrajectories(Scene):
             times, states, evaluations = frames
             last[name] = states[-1].astype(np.float32)
             found |= {"times": times, name: states, "evaluations": evaluations}
+            # the first run stays in sight while the second one goes on
+            self.publish(**{k: v for k, v in found.items() if k != "live"})
         self.publish(**found)
         self.publish(quality=quality(data, last, self.seed))
 
@@ -144,9 +154,8 @@ class ReverseTrajectories(Scene):
                 frames.append(state.x.reshape(n, -1).to(torch.float16).cpu().numpy())
             if time.monotonic() - shown > LIVE:
                 shown = time.monotonic()
-                self.publish(
-                    live=frames[-1], live_t=times[-1], status=f"sampling, {name} · step {i} of {len(grid) - 1}"
-                )
+                status = f"sampling, {name} · step {i} of {len(grid) - 1}"
+                self.publish(live=frames[-1], live_t=times[-1], live_of=name, status=status)
         return np.array(times, np.float32), np.stack(frames), evaluations
 
     def numbers(self) -> dict[str, float]:

@@ -34,6 +34,8 @@ interface Picture {
   exact: Trajectory | null;
   learned: Trajectory | null;
   live: Float32Array | null;
+  /** Which of the two is being sampled. */
+  liveOf: Side["kind"];
   liveTime: number;
   /** Beside the words above the pictures, where the panel has no room for numbers of its own. */
   quality: Quality | null;
@@ -58,12 +60,11 @@ export const reverseTrajectories: Scene = (store, el, clock, signal) => {
     panel.guard(() => {
       picture = readPicture(store, picture);
       const running = picture.live !== null;
-      exact.shown = { trajectory: picture.exact, live: null };
-      learned.shown = { trajectory: picture.learned, live: picture.live };
-      exact.root.hidden = !picture.exact;
+      for (const side of sides)
+        side.shown = { trajectory: picture[side.kind], live: picture.liveOf === side.kind ? picture.live : null };
+      exact.root.hidden = isEmpty(exact);
       // With nothing at all to show, this side shows the noise that sampling will start from.
-      learned.root.hidden = !picture.learned && !running && picture.exact !== null;
-      learned.name = picture.learned || running ? "learned" : "";
+      learned.root.hidden = isEmpty(learned) && !isEmpty(exact);
       panel.setNote(note(picture));
       followLive.move(running ? picture.liveTime : null);
       redraw();
@@ -85,19 +86,16 @@ export const reverseTrajectories: Scene = (store, el, clock, signal) => {
   refresh();
 };
 
-const TRAITS = ["times", "exact", "learned", "live", "live_t", "mixture", "schedule", "kind", "quality"].concat([
-  "image_shape",
-  "extent",
-  "range",
-]);
+const TRAITS = [
+  "times", "exact", "learned", "live", "live_of", "live_t", "mixture", "schedule", "kind", "quality", "image_shape",
+  "extent", "range",
+]; // prettier-ignore
 
 interface Side {
   root: HTMLElement;
   stage: Stage;
   caption: HTMLElement;
   kind: "exact" | "learned";
-  /** The word above the picture; "" while there is only noise. */
-  name: string;
   shown: Shown;
   painter: CloudPainter;
 }
@@ -110,7 +108,6 @@ function createSide(
 ): Side {
   const side = {
     kind,
-    name: kind,
     shown: { trajectory: null, live: null },
     painter: new CloudPainter(),
   } as unknown as Side;
@@ -121,6 +118,8 @@ function createSide(
   parent.append(side.root);
   return side;
 }
+
+const isEmpty = ({ shown }: Side): boolean => !shown.trajectory && !shown.live;
 
 function readPicture(store: Store, before: Picture | null): Picture {
   const look = readLook(store);
@@ -136,6 +135,7 @@ function readPicture(store: Store, before: Picture | null): Picture {
     exact: readTrajectory(times, store.get<NDArray | null>("exact")),
     learned: readTrajectory(times, store.get<NDArray | null>("learned")),
     live: (live?.data as Float32Array | undefined) ?? null,
+    liveOf: store.get<Side["kind"] | undefined>("live_of") ?? "learned",
     liveTime: store.get<number | undefined>("live_t") ?? 1,
     quality: store.embedded ? (store.get<Quality | null>("quality") ?? null) : null,
     waiting,
@@ -146,7 +146,7 @@ function drawSide(surface: Surface, side: Side, picture: Picture, clockTime: num
   const { look, schedule, mixture } = picture;
   const { trajectory, live } = side.shown;
   const color = colors(el);
-  const empty = !trajectory && !live;
+  const empty = isEmpty(side);
   // While a run is under way both sides show its time, so that they stay comparable.
   const t = empty ? 1 : picture.live ? picture.liveTime : clockTime;
   const level = alphaSigma(schedule, t);
@@ -176,11 +176,12 @@ function drawSide(surface: Surface, side: Side, picture: Picture, clockTime: num
 }
 
 /** The word above a picture and, in a small panel, how good its samples are. */
-function caption({ kind, name, shown }: Side, { quality }: Picture, t: number): string {
-  if (!shown.trajectory && !shown.live) return "pure noise, where sampling starts";
-  if (shown.live) return `${name} · t = ${format(t)}`;
+function caption(side: Side, { quality }: Picture, t: number): string {
+  const { kind, shown } = side;
+  if (isEmpty(side)) return "pure noise, where sampling starts";
+  if (shown.live) return `${kind} · t = ${format(t)}`;
   const value = quality?.[kind];
-  return typeof value === "number" ? `${name} ${withError(value, quality?.[`${kind}_error`])}` : name;
+  return typeof value === "number" ? `${kind} ${withError(value, quality?.[`${kind}_error`])}` : kind;
 }
 
 function note({ exact, learned, live, look, quality }: Picture): string {
@@ -192,10 +193,10 @@ function note({ exact, learned, live, look, quality }: Picture): string {
   return exact && learned ? `${what} · same noise` : what;
 }
 
-function describe({ kind, shown }: Side, { look }: Picture, t: number): string {
+function describe(side: Side, { look }: Picture, t: number): string {
   const what = look.images ? "images" : "points";
-  if (!shown.trajectory && !shown.live) return `Pure noise: no ${what} have been sampled yet.`;
-  return `Reverse trajectories of the ${kind} denoiser at t = ${t.toFixed(2)}.`;
+  if (isEmpty(side)) return `Pure noise: no ${what} have been sampled yet.`;
+  return `Reverse trajectories of the ${side.kind} denoiser at t = ${t.toFixed(2)}.`;
 }
 
 /**
