@@ -113,5 +113,9 @@ export function linkClock(store: Store, clock: Clock, signal: AbortSignal): void
     },
     signal,
   );
-  signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  const end = () => {
+    clearTimeout(timer);
+    clock.pause(); // nobody looks any more: no frame is asked for
+  };
+  signal.addEventListener("abort", end, { once: true });
 }
