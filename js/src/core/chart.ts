@@ -87,6 +87,7 @@ export function createChart(parent: HTMLElement, options: ChartOptions, signal: 
     plot = undefined;
     const { width, height } = root.getBoundingClientRect();
     if (!view || width < 40 || height < 40) return;
+    palette = colors(root); // a view restored from a file is made before it stands in the page, where no colour is known
     plot = new uPlot(uplotOptions(view, width, height), view.data as uPlot.AlignedData, root);
     if (options.clock) followClock(plot, options.clock, () => view!.x.range);
   };

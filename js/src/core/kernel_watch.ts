@@ -6,6 +6,7 @@
  * here: the model's "comm_live_update" and, where the widget manager has a kernel, the kernel's own status.
  */
 const STOPPED = "difflab-stopped";
+const DISCONNECTED = ".jupyter-widgets-disconnected";
 const GONE = new Set(["restarting", "autorestarting", "terminating", "dead"]);
 
 interface Signal<T> {
@@ -37,6 +38,8 @@ export function watchKernel(model: WatchedModel, el: HTMLElement, signal: AbortS
   };
   const onDisposed = () => mark(true);
   const kernel = (model.widget_manager as { kernel?: Kernel | null } | undefined)?.kernel;
+  // a view restored from a saved notebook never had a kernel; ipywidgets marks it before it is drawn
+  mark(el.closest(DISCONNECTED) !== null);
   model.on("comm_live_update", onLive);
   kernel?.statusChanged?.connect(onStatus);
   kernel?.disposed?.connect(onDisposed);
@@ -52,5 +55,5 @@ export function watchKernel(model: WatchedModel, el: HTMLElement, signal: AbortS
 }
 
 export function stopped(el: Element): boolean {
-  return el.closest(`.${STOPPED}, .jupyter-widgets-disconnected`) !== null;
+  return el.closest(`.${STOPPED}, ${DISCONNECTED}`) !== null;
 }
