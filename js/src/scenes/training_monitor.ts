@@ -14,7 +14,6 @@ const TARGET: Record<string, string> = { eps: "eps", x0: "x₀", v: "v", score: 
 export const trainingMonitor: Scene = (store, el, _clock, signal) => {
   const panel = createPanel(el, {
     title: "Loss over its floor",
-    note: colourKey({ learned: "learned", exact: "exact floor" }),
   });
   followMessages(store, panel, signal);
   const waiting = element("p", "difflab-quiet difflab-waiting");
@@ -33,7 +32,8 @@ export const trainingMonitor: Scene = (store, el, _clock, signal) => {
     waiting.hidden = !empty;
     waiting.textContent = emptySentence(store);
     const exact = store.get<number | null>("floor");
-    floor.hidden = exact === null || exact === undefined;
+    floor.hidden = !hasFloor(store);
+    panel.setNote(colourKey({ learned: "learned", ...(hasFloor(store) && { exact: "exact floor" }) }));
     floor.textContent = `exact floor ${withError(exact, store.get<number | null>("floor_error"))}`;
     chart.show(viewOf(store));
   });
@@ -43,13 +43,15 @@ export const trainingMonitor: Scene = (store, el, _clock, signal) => {
   draw();
 };
 
+const hasFloor = (store: Store): boolean => typeof store.get<unknown>("floor") === "number";
+
 function emptySentence(store: Store): string {
   const state = store.get<string>("state");
   if (state === "running" || state === "paused") return "Training begins; the first losses are on their way.";
   if (state === "failed") return "Training stopped before its first loss.";
-  return store.hasKernel
-    ? "Nothing is trained yet. Start, and the loss comes down to its exact floor here."
-    : "Nothing was trained when this page was saved.";
+  if (!store.hasKernel) return "Nothing was trained when this page was saved.";
+  const towards = hasFloor(store) ? "comes down to its exact floor" : "appears";
+  return `Nothing is trained yet. Start, and the loss ${towards} here.`;
 }
 
 /** Highest loss that the axis must show: the whole fall, unless it is a spike that would flatten everything else. */
