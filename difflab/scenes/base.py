@@ -76,22 +76,32 @@ class Scene(anywidget.AnyWidget):
             raise TimeoutError(f"{type(self).__name__} is still computing after {timeout:g} s.")
 
     def to_dict(self) -> dict[str, Any]:
-        """The scene's preset: plain JSON, read back by `from_dict`."""
-        return {"scene": type(self).__name__} | {name: getattr(self, name) for name in self.preset_traits}
+        """The scene's preset: plain JSON, read back by `from_dict`. Scenes inside this one are part of it."""
+        own = {name: getattr(self, name) for name in self.preset_traits}
+        return {"scene": type(self).__name__} | own | {n: c.to_dict() for n, c in self.children_scenes().items()}
 
     @classmethod
     def from_dict(cls, preset: dict[str, Any], **arguments: Any) -> Any:
         """A scene from its preset; `arguments` are what it cannot hold (data, a denoiser). ValueError for another's preset."""
-        if preset.get("scene") != cls.__name__:
-            raise ValueError(f"This is a preset of {preset.get('scene')!r}, not of {cls.__name__}.")
-        unknown = set(preset) - {"scene", *cls.preset_traits}
-        if unknown:
-            raise ValueError(f"A preset of {cls.__name__} has no {', '.join(sorted(unknown))}.")
         scene = cls(**arguments)
-        for name in cls.preset_traits:
-            if name in preset:
-                setattr(scene, name, preset[name])
+        scene.apply(preset)
         return scene
+
+    def apply(self, preset: dict[str, Any]) -> None:
+        """Take over a preset of this kind of scene. ValueError, and nothing changed, for another's."""
+        if not isinstance(preset, dict) or preset.get("scene") != type(self).__name__:
+            named = preset.get("scene") if isinstance(preset, dict) else preset
+            raise ValueError(f"This is a preset of {named!r}, not of {type(self).__name__}.")
+        children = self.children_scenes()
+        unknown = set(preset) - {"scene", *self.preset_traits, *children}
+        if unknown:
+            raise ValueError(f"A preset of {type(self).__name__} has no {', '.join(sorted(unknown))}.")
+        for name in self.preset_traits:
+            if name in preset:
+                setattr(self, name, preset[name])
+        for name, child in children.items():
+            if name in preset:
+                child.apply(preset[name])
 
     def save_html(self, path: str | os.PathLike[str]) -> Path:
         """Write one self-contained page that shows the scene without a kernel or a network. Returns its path."""
@@ -118,8 +128,7 @@ class Scene(anywidget.AnyWidget):
         handler: Callable[..., None] | None = getattr(self, f"on_{name}", None) if name in self.requests() else None
         if handler is None:
             if name != "ready":  # "ready" only wakes the kernel's message thread
-                self.error_source = "user"
-                self.publish(error=f"This scene does not know the request {name!r}.")
+                self.show_error("user", f"This scene does not know the request {name!r}.")
             return
         with self.shown("user"):
             handler(**(message.get("args") or {}))
@@ -147,7 +156,7 @@ class Scene(anywidget.AnyWidget):
             self.publish(status=status)
 
         def run() -> None:
-            with self.shown(key):
+            with self.shown((lane, key)):
                 job()
             if status:
                 self.publish(status="")
@@ -156,6 +165,16 @@ class Scene(anywidget.AnyWidget):
 
     def superseded(self, lane: str, key: Hashable) -> bool:
         return threads.lane(lane).superseded((id(self), key))
+
+    def show_error(self, source: Hashable, text: str) -> None:
+        """Show one sentence until `clear_error` of the same source."""
+        self.error_source = source
+        self.publish(error=text.splitlines()[0])
+
+    def clear_error(self, source: Hashable) -> None:
+        if self.error_source == source:
+            self.error_source = None
+            self.publish(error="")
 
     def shown(self, source: Hashable) -> _Shown:
         """A `with` block whose exceptions become the scene's error line.
@@ -174,17 +193,13 @@ class _Shown:
 
     def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: Any) -> bool:
         if e is None:
-            if self.scene.error_source == self.source:
-                self.scene.error_source = None
-                self.scene.publish(error="")
+            self.scene.clear_error(self.source)
             return False
         if not isinstance(e, Exception):
             return False
-        self.failed, self.scene.error_source = True, self.source
+        self.failed = True
         known = isinstance(e, (ValueError, TypeError, ArithmeticError, RuntimeError, OSError, traitlets.TraitError))
         where = traceback.extract_tb(trace)[-1]
-        sentence = (
-            str(e) if known and str(e) else f"{type(e).__name__}: {e} ({Path(where.filename).name}:{where.lineno})"
-        )
-        self.scene.publish(error=sentence.splitlines()[0])
+        place = f"({Path(where.filename).name}:{where.lineno})"
+        self.scene.show_error(self.source, str(e) if known and str(e) else f"{type(e).__name__}: {e} {place}")
         return True

@@ -31,7 +31,8 @@ SHARE = 20  # live numbers of the network take at most 1/20 of the time: trainin
 REST = 1.0  # seconds at least between two of them
 TRAINING: dict[str, dict[str, Any]] = {  # a minute or so on one core
     "points": {"steps": 20_000},
-    "images": {"steps": 2_000, "batch": 128},
+    # every row with its label: the floor on screen is that of the loss given the class
+    "images": {"steps": 2_000, "batch": 128, "label_dropout": 0.0},
 }
 
 
@@ -71,10 +72,11 @@ class Lab(Scene):
         data = data_named(preset)
         self.train_steps = train_steps
         self._learned_at, self._learned_cost = 0.0, 0.0
-        self._floor: list[float] = []  # at the profile's times
+        self._floor: list[float] = []  # at the profile's times, under _floor_schedule
+        self._floor_schedule: dict[str, Any] | None = None
         self._excess: list[float] = []
         forward = ForwardNoising(data, schedule, seed=seed)
-        desk = ScheduleDesk(schedule, steps, data)
+        desk = ScheduleDesk(schedule, steps, data, seed=seed)
         scenes = {
             "forward": forward,
             "desk": desk,
@@ -147,10 +149,11 @@ class Lab(Scene):
     def _choose(self, preset: str) -> None:
         data = data_named(preset)  # an unknown name ends here, with nothing lost
         self.monitor.detach()
-        for scene in (self.forward, self.reverse):
+        for scene in (self.forward, self.reverse, self.bits):
             scene.show(data, self.seed)
-        for scene in (self.bits, self.desk):
-            scene.show(data)
+        self.desk.show(data)
+        for scene in (self.desk, self.monitor):
+            scene.publish(seed=self.seed)
         self._floor, self._excess = [], []
         self.publish(profile=None, facts=facts_of(data))
         self.monitor.publish(floor=None, floor_error=None)
@@ -189,13 +192,15 @@ class Lab(Scene):
         from ..denoisers import ExactDenoiser
         from ..objectives import floor
 
-        schedule = schedule_of(self.desk.schedule)
+        spec = self.desk.schedule
+        schedule = schedule_of(spec)
         oracle, prediction = ExactDenoiser(self.data, schedule), self._prediction(schedule)
         generator = torch.Generator().manual_seed(self.seed)
         options: dict[str, Any] = {"generator": generator, "conditional": self._conditional}
-        self._floor = loss_at_t.floor_at_t(oracle, prediction, options)
-        self._publish_profile()
+        at_t = loss_at_t.floor_at_t(oracle, prediction, options)
         total = floor(oracle, prediction, **options)
+        self._floor, self._floor_schedule = at_t, spec
+        self._publish_profile()
         self.monitor.publish(floor=total.value, floor_error=total.error, prediction=prediction)
 
     def _publish_profile(self) -> None:
@@ -204,7 +209,8 @@ class Lab(Scene):
             return
         trained = self._excess and self.monitor.trainer is not None
         learned = [f + e for f, e in zip(self._floor, self._excess, strict=True)] if trained else None
-        self.publish(profile={"t": loss_at_t.times().tolist(), "floor": self._floor, "learned": learned})
+        profile = {"t": loss_at_t.times().tolist(), "floor": self._floor, "learned": learned}
+        self.publish(profile=profile | {"computed_for": {"schedule": self._floor_schedule}})
 
     @property
     def _conditional(self) -> bool:
@@ -256,12 +262,14 @@ class Lab(Scene):
         from ..denoisers import ExactDenoiser
 
         start = time.monotonic()
-        denoiser = self._denoiser()
+        trainer, data, denoiser = self.monitor.trainer, self.data, self._denoiser()
         if denoiser is None:
             return
         self.bits.measure(denoiser)
-        self._excess = loss_at_t.excess_at_t(denoiser, ExactDenoiser(self.data, denoiser.schedule), self.seed)
-        self._publish_profile()
+        excess = loss_at_t.excess_at_t(denoiser, ExactDenoiser(data, denoiser.schedule), self.seed)
+        if data is self.data and trainer is self.monitor.trainer:
+            self._excess = excess
+            self._publish_profile()
         self._learned_cost = time.monotonic() - start
         self._learned_at = time.monotonic()
 

@@ -15,8 +15,8 @@ def write_page(path: Path, title: str, state: dict[str, Any]) -> Path:
     `state` holds traits as they go over the wire; a child scene stands in it as a state of its own.
     """
     static = Path(__file__).parent.parent / "static"
-    # "</" would end the script element early; inside JSON and JavaScript strings "<\\/" means the same
-    text = json.dumps(_value(state), allow_nan=False).replace("</", "<\\/")
+    # "</script" would end the element and "<!--" hide its end; inside JSON "\\u003c" means the same as "<"
+    text = json.dumps(_value(state), allow_nan=False).replace("<", "\\u003c")
     script = (static / "page.js").read_text(encoding="utf-8").replace("</script", "<\\/script")
     style = (static / "widget.css").read_text(encoding="utf-8")
     path.write_text(

@@ -12,10 +12,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 HZ = 20.0
+_OURS = "difflab scenes: "  # how our threads are called
 
 
 class Publisher:
@@ -26,7 +28,7 @@ class Publisher:
         self._pending: dict[Any, dict[str, Any]] = {}
         self._busy = False
         self._changed = threading.Condition()
-        threading.Thread(target=self._run, name="difflab publisher", daemon=True).start()
+        threading.Thread(target=self._run, name=f"{_OURS}publisher", daemon=True).start()
 
     def put(self, widget: Any, **traits: Any) -> None:
         """Ask for `traits` of `widget` to be set soon. Never blocks on the wire."""
@@ -37,7 +39,11 @@ class Publisher:
     def settle(self, timeout: float) -> bool:
         """Wait until everything asked for so far is written; False if that took longer than `timeout` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._pending and not self._busy, timeout)
+            return self._changed.wait_for(lambda: self.idle, timeout)
+
+    @property
+    def idle(self) -> bool:
+        return not self._pending and not self._busy
 
     def _run(self) -> None:
         while True:
@@ -52,13 +58,20 @@ class Publisher:
 
 
 def _write(widget: Any, traits: dict[str, Any]) -> None:
+    """Set what can be set. Never raises: an observer's error must not take the other traits, or all scenes, with it."""
+    problem = ""
     try:
         with widget.hold_sync():
             for name, value in traits.items():
-                setattr(widget, name, value)
-    except Exception as e:  # a thread that dies here would silence every scene
-        if "error" not in traits:
-            widget.error = f"{type(e).__name__}: {e}"
+                try:
+                    setattr(widget, name, value)
+                except Exception as e:
+                    problem = f"{type(e).__name__}: {e}"
+    except Exception as e:  # the socket's
+        problem = f"{type(e).__name__}: {e}"
+    if problem:
+        with suppress(Exception):
+            widget.error = problem
 
 
 class Lane:
@@ -68,7 +81,7 @@ class Lane:
         self._jobs: dict[Hashable, Callable[[], None]] = {}
         self._current: Hashable = None
         self._changed = threading.Condition()
-        threading.Thread(target=self._run, name=f"difflab {name}", daemon=True).start()
+        threading.Thread(target=self._run, name=f"{_OURS}{name}", daemon=True).start()
 
     def put(self, key: Hashable, job: Callable[[], None]) -> None:
         """Run `job` soon, unless another job of the same `key` comes first. A job that raises must show it itself."""
@@ -82,8 +95,13 @@ class Lane:
         return key in self._jobs
 
     def settle(self, timeout: float) -> bool:
+        """Wait until every job is done; False if that took longer than `timeout` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._jobs and self._current is None, timeout)
+            return self._changed.wait_for(lambda: self.idle, timeout)
+
+    @property
+    def idle(self) -> bool:
+        return not self._jobs and self._current is None
 
     def _run(self) -> None:
         while True:
@@ -118,8 +136,15 @@ def lane(name: str) -> Lane:
 
 
 def settle(timeout: float = 60.0) -> bool:
-    """Wait until all lanes and the publisher have nothing left to do."""
+    """Wait until all lanes and the publisher have nothing left to do; False after `timeout` seconds.
+
+    RuntimeError on one of their own threads (an observer, say), which would wait for itself.
+    """
+    if threading.current_thread().name.startswith(_OURS):
+        raise RuntimeError("A scene's callback cannot wait for the scene: ask for its numbers from a cell.")
     end = time.monotonic() + timeout
-    lanes = [lane(name) for name in ("exact", "learned", "sample")]
-    done = all(x.settle(max(0.0, end - time.monotonic())) for x in lanes)
-    return publisher().settle(max(0.0, end - time.monotonic())) and done
+    workers: list[Lane | Publisher] = [lane("exact"), lane("learned"), lane("sample"), publisher()]
+    while not all(worker.idle for worker in workers):  # one that ends may have given another one work
+        if not all(worker.settle(max(0.0, end - time.monotonic())) for worker in workers):
+            return False
+    return True

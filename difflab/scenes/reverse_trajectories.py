@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,13 +72,15 @@ class ReverseTrajectories(Scene):
         self.data = as_data(data)
         self.n = n
         self.denoiser = denoiser
+        self._turn = threading.Lock()  # frames belong to the data they are shown with: held while either changes
         super().__init__(schedule=schedule, **(view_of(self.data) | traits))
 
     def show(self, data: DataSet, seed: int | None = None) -> None:
         """Change the data; old samples go."""
         view = view_of(data)
-        self.data = data
-        self.publish(**view, **self._empty(), seed=self.seed if seed is None else seed)
+        with self._turn:
+            self.data = data
+            self.publish(**view, **self._empty(), seed=self.seed if seed is None else seed)
 
     def _empty(self) -> dict[str, Any]:
         return {"times": None, "learned": None, "exact": None, "live": None, "quality": None, "evaluations": 0}
@@ -109,10 +113,12 @@ class ReverseTrajectories(Scene):
 
         from ..denoisers import Conditioned, ExactDenoiser
 
-        data, n = self.data, self.n or (IMAGES if self.data.is_image else POINTS)
+        # all that decides is read once: what is moved meanwhile is for the next run
+        data = self.data
+        run = _Run(data, self.n or (IMAGES if data.is_image else POINTS), self.sampler, self.steps, self.seed)
         schedule = schedule_of(self.schedule)
         sources: dict[str, Denoiser | None] = {"learned": self._learned(), "exact": ExactDenoiser(data, schedule)}
-        labels = torch.arange(n) % data.classes if data.is_image and data.classes else None
+        labels = torch.arange(run.n) % data.classes if data.is_image and data.classes else None
         found: dict[str, Any] = self._empty()
         last: dict[str, np.ndarray] = {}
         for name, denoiser in sources.items():
@@ -120,42 +126,49 @@ class ReverseTrajectories(Scene):
                 continue
             if labels is not None:
                 denoiser = Conditioned(denoiser, labels)
-            frames = self._run(name, denoiser, n)
+            frames = self._walk(name, denoiser, run)
             if frames is None:
-                return  # a newer request waits
+                return  # a newer request waits, or other data
             times, states, evaluations = frames
             last[name] = states[-1].astype(np.float32)
             found |= {"times": times, name: states, "evaluations": evaluations}
             # the first run stays in sight while the second one goes on
-            self.publish(**{k: v for k, v in found.items() if k != "live"})
-        self.publish(**found)
-        self.publish(quality=quality(data, last, self.seed))
+            self._publish_of(data, **{k: v for k, v in found.items() if k != "live"})
+        if self._publish_of(data, **found):
+            self._publish_of(data, quality=quality(data, last, run.seed))
 
-    def _run(self, name: str, denoiser: Denoiser, n: int) -> tuple[np.ndarray, np.ndarray, int] | None:
+    def _publish_of(self, data: DataSet, **traits: Any) -> bool:
+        """Publish what belongs to `data`, unless other data is shown by now."""
+        with self._turn:
+            if self.data is data:
+                self.publish(**traits)
+            return self.data is data
+
+    def _walk(self, name: str, denoiser: Denoiser, run: _Run) -> tuple[np.ndarray, np.ndarray, int] | None:
         import torch
 
         from ..samplers import SAMPLERS as BY_NAME
         from ..samplers import grids, sample
 
-        generator = torch.Generator().manual_seed(self.seed)
-        grid = grids.uniform(denoiser.schedule, self.steps)
+        generator = torch.Generator().manual_seed(run.seed)
+        grid = grids.uniform(denoiser.schedule, run.steps)
         kept = set(np.linspace(0, len(grid) - 1, min(len(grid), FRAMES)).round().astype(int).tolist())
-        device = getattr(denoiser, "device", "cpu")
+        shape, device = run.data.shape, getattr(denoiser, "device", "cpu")
         states: Iterable[State] = sample(
-            denoiser, BY_NAME[self.sampler](), grid, n=n, shape=self.data.shape, generator=generator, device=device
+            denoiser, BY_NAME[run.sampler](), grid, n=run.n, shape=shape, generator=generator, device=device
         )
         times, frames, shown, evaluations = [], [], 0.0, 0
         for i, state in enumerate(states):
-            if self.superseded("sample", "sample"):
+            if self.superseded("sample", "sample") or self.data is not run.data:
                 return None
             evaluations = state.evaluations
             if i in kept:
                 times.append(float(state.t))
-                frames.append(state.x.reshape(n, -1).to(torch.float16).cpu().numpy())
+                frames.append(state.x.reshape(run.n, -1).to(torch.float16).cpu().numpy())
             if time.monotonic() - shown > LIVE:
                 shown = time.monotonic()
                 status = f"sampling, {name} · step {i} of {len(grid) - 1}"
-                self.publish(live=frames[-1], live_t=times[-1], live_of=name, status=status)
+                self._publish_of(run.data, live=frames[-1], live_t=times[-1], live_of=name, status=status)
         return np.array(times, np.float32), np.stack(frames), evaluations
 
     def numbers(self) -> dict[str, float]:
@@ -163,6 +176,17 @@ class ReverseTrajectories(Scene):
         base = super().numbers() | {"steps": float(self.steps), "evaluations": float(self.evaluations)}
         named = {k: v for k, v in (self.quality or {}).items() if k != "label" and v is not None}
         return base | {f"energy_distance_{k}": float(v) for k, v in named.items()}
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What was asked for when Sample was pressed."""
+
+    data: DataSet
+    n: int
+    sampler: str
+    steps: int
+    seed: int
 
 
 def quality(data: DataSet, samples: dict[str, np.ndarray], seed: int) -> dict[str, Any]:

@@ -63,7 +63,8 @@ class ScheduleDesk(Scene):
 
 
 def terminal(data: DataSet, spec: dict[str, Any], steps: int) -> dict[str, Any]:
-    """What is left of the data at the chain's end: L_T per dimension, alpha_bar_T, and a sentence if that is not noise.
+    """What is left of the data at the chain's end: L_T per dimension, alpha_bar_T, and a sentence if that is not noise; and
+    the schedule and steps that this was computed for.
 
     KL(N(alpha x_0, sigma^2) || N(0, p^2)) per dimension, p the prior's standard deviation, averaged over the data:
     (alpha^2 E x_0^2 + sigma^2) / 2p^2 - 1/2 - log(sigma / p).
@@ -83,6 +84,8 @@ def terminal(data: DataSet, spec: dict[str, Any], steps: int) -> dict[str, Any]:
         "alpha_bar_T": alpha**2,
         "reaches_noise": reaches,
         "sentence": sentence,
+        "schedule": spec,
+        "steps": steps,
     }
 
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { linked } from "../src/core/linked";
-import { staleness } from "../src/scenes/staleness";
+import { current, staleness, type Question } from "../src/scenes/staleness";
 import { FakeStore } from "./fake_store";
 
 const signal = new AbortController().signal;
@@ -26,24 +26,49 @@ it("gives every panel the desk's schedule, before the kernel has it, and nothing
 
 it("knows which numbers belong to a schedule that is no longer on the desk", () => {
   const desk = new FakeStore({ schedule: cosine, steps: 1000 });
-  const lab = new FakeStore({ profile: 1 });
+  const bits = new FakeStore({ computed_for: null });
   let changes = 0;
-  const age = staleness(desk, ["schedule"], lab, "profile", () => changes++, signal);
+  const age = staleness(
+    desk,
+    bits,
+    "computed_for",
+    () => bits.get<Question>("computed_for"),
+    () => changes++,
+    signal,
+  );
+  expect(age.reason()).toBe("");
+  bits.setLocal("computed_for", { schedule: cosine, steps: 1000 });
   expect(age.reason()).toBe("");
   desk.setLocal("schedule", linear);
   expect(age.reason()).toBe("being computed");
-  desk.setLocal("schedule", { ...cosine }); // back to where it was: the old numbers are right again
+  bits.setLocal("computed_for", { schedule: cosine, steps: 1000 }); // a late answer to the old question
+  expect(age.reason()).toBe("being computed");
+  const reordered = { params: { beta_max: 0.02, beta_min: 1e-4 }, name: "VPLinear" };
+  bits.setLocal("computed_for", { schedule: reordered, steps: 1000 });
   expect(age.reason()).toBe("");
-  desk.setLocal("schedule", linear);
-  lab.setLocal("profile", 2);
-  expect(age.reason()).toBe("");
-  desk.setLocal("steps", 10); // not watched
-  expect([age.reason(), changes]).toEqual(["", 4]);
+  desk.setLocal("steps", 10);
+  expect(age.reason()).toBe("being computed");
+  expect(changes).toBe(5);
+});
+
+it("does not ask about what an answer does not name", () => {
+  const desk = new FakeStore({ schedule: cosine, steps: 1000 });
+  expect(current(desk, { schedule: { ...cosine } })).toBe(true);
+  desk.setLocal("steps", 10);
+  expect(current(desk, { schedule: { ...cosine } })).toBe(true);
+  expect(current(desk, { schedule: { name: "VPCosine", params: { s: 0.009 } } })).toBe(false);
 });
 
 it("says in a saved page that new numbers need Python", () => {
   const desk = new FakeStore({ schedule: cosine }, false);
-  const age = staleness(desk, ["schedule"], new FakeStore({}, false), "profile", () => {}, signal);
+  const age = staleness(
+    desk,
+    new FakeStore({}, false),
+    "profile",
+    () => ({ schedule: cosine }),
+    () => {},
+    signal,
+  );
   desk.setLocal("schedule", linear);
   expect([age.reason(), age.answered]).toEqual(["needs Python", false]);
 });

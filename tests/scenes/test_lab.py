@@ -73,7 +73,8 @@ def test_training_moves_loss_and_bits_towards_the_exact_ones(lab: Lab) -> None:
     assert lab.error == lab.monitor.error == lab.bits.error == ""
     curve = lab.monitor.curve
     assert curve[-20:, 1].mean() < 0.7 * curve[:5, 1].mean()
-    assert curve[-20:, 1].mean() > 0.9 * floor
+    # nothing gets below the floor: 20 blocks of >= 512 rows have a standard error below 1 % of it
+    assert curve[-20:, 1].mean() > 0.95 * floor
     assert numbers["bits.learned"] > numbers["bits.optimal"]
     # the profile is the floor plus the exact excess: nothing can be below, but for the two estimates' own noise
     profile = lab.profile
@@ -138,5 +139,32 @@ def test_the_saved_page_carries_everything_and_asks_for_nothing(lab: Lab, tmp_pa
     assert state["forward"]["x0"]["shape"] == [20_000, 2]
     assert state["reverse"]["exact"]["dtype"] == "float16"
     assert len(page) < 3_000_000
+    assert "<" not in re.search(r'id="state">(.*?)</script>', page, re.S).group(1)  # no name can end the element early
     # nothing is loaded: no address but the names of XML's own spaces
     assert set(re.findall(r"https?://[\w.]+", page)) <= {"http://www.w3.org"}
+
+
+def test_the_seed_is_that_of_every_scene(lab: Lab) -> None:
+    lab.seed = 5
+    lab.settle()
+    assert {scene.seed for scene in lab.children_scenes().values()} == {5}
+
+
+def test_a_preset_of_the_lab_brings_everything_back() -> None:
+    lab = Lab("moons", "VPLinear", steps=77, seed=3)
+    lab.reverse.sampler, lab.t, lab.tab = "DDIM", 0.6, "bits"
+    lab.settle()
+    copy = Lab.from_dict(json.loads(json.dumps(lab.to_dict())))
+    copy.settle()
+    assert (copy.desk.schedule["name"], copy.desk.steps, copy.bits.steps) == ("VPLinear", 77, 77)
+    assert (copy.data.name, copy.reverse.sampler, copy.t, copy.tab, copy.seed) == ("two moons", "DDIM", 0.6, "bits", 3)
+    assert copy.numbers() == lab.numbers()
+
+
+def test_digits_train_with_every_label_so_that_the_floor_is_the_loss_s_own() -> None:
+    lab = Lab("digits", train_steps=2)
+    lab.settle()
+    lab.train()
+    lab.settle()
+    wait_until(lambda: lab.monitor.state == "finished", 120)
+    assert lab.monitor.trainer._run.settings.label_dropout == 0.0

@@ -5,6 +5,7 @@ import time
 from contextlib import contextmanager
 
 from difflab.scenes.publisher import HZ, Lane, Publisher
+from difflab.scenes.schedule_desk import ScheduleDesk
 
 
 class Recorder:
@@ -35,7 +36,7 @@ def test_a_storm_of_values_becomes_a_few_and_ends_with_the_last() -> None:
     assert values[-1] == 19_999
     assert values == sorted(values)
     assert len(values) <= took * HZ + 2  # never above the rate: one at once, one at the end
-    assert {name for _, _, name, _ in widget.log} == {"difflab publisher"}
+    assert {name for _, _, name, _ in widget.log} == {"difflab scenes: publisher"}
 
 
 def test_traits_of_one_moment_are_written_together() -> None:
@@ -52,6 +53,44 @@ def test_a_value_the_widget_refuses_becomes_its_error_and_silences_nobody() -> N
     assert publisher.settle(10)
     assert [(n, v) for n, v, _, _ in broken.log] == [("error", "ValueError: no such trait")]
     assert [(n, v) for n, v, _, _ in sound.log] == [("step", 1)]
+
+
+def test_an_observer_that_raises_costs_nothing_but_its_own_error() -> None:
+    desk = ScheduleDesk()
+    desk.settle()
+
+    def complain(change) -> None:
+        raise KeyError("mine")
+
+    desk.observe(complain, ["status", "error"])
+    desk.publish(status="measuring", terminal={"L_T": 1.0})
+    desk.settle()
+    assert desk.terminal == {"L_T": 1.0}
+    assert desk.status == "measuring"
+    assert "mine" in desk.error
+    desk.unobserve(complain, ["status", "error"])
+    desk.publish(status="")
+    desk.settle()
+    assert desk.status == ""
+
+
+def test_waiting_for_a_scene_on_its_own_thread_is_refused_at_once() -> None:
+    desk = ScheduleDesk()
+    desk.settle()
+    desk.observe(lambda change: desk.numbers(), "status")
+    start = time.monotonic()
+    desk.publish(status="measuring")
+    desk.settle()
+    assert time.monotonic() - start < 5
+    assert "from a cell" in desk.error
+
+
+def test_settled_means_that_what_was_started_by_the_last_write_is_done_too() -> None:
+    desk = ScheduleDesk()
+    desk.settle()
+    desk.publish(steps=10)  # its observer asks for the gauge again
+    desk.settle()
+    assert desk.terminal["steps"] == 10
 
 
 def test_a_lane_skips_what_was_superseded_and_says_so_to_a_long_job() -> None:

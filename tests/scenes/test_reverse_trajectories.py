@@ -1,5 +1,7 @@
 """Learned and exact start from the same noise, frames follow the grid, and errors end in the scene."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -76,3 +78,30 @@ def test_digits_are_sampled_class_by_class() -> None:
     # the oracle of a finite set ends on the training digits themselves
     distance = np.linalg.norm(scene.exact[-1][:, None].astype(float) - data.x.reshape(-1, 64)[None], axis=2)
     assert (data.labels[distance.argmin(1)] == np.tile(np.arange(10), 2)).all()
+
+
+def test_data_that_change_while_sampling_do_not_get_the_old_frames() -> None:
+    ring, schedule = GaussianMixture.ring(), VPCosine()
+    oracle = ExactDenoiser(ring, schedule)
+    began, go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        def __init__(self) -> None:
+            self.schedule = schedule
+
+        def __call__(self, x_t, t, labels=None):
+            began.set()
+            go_on.wait(20)
+            return oracle(x_t, t)
+
+    scene = ReverseTrajectories(ring, schedule, Slow(), n=8, steps=5)
+    scene.sample()
+    assert began.wait(20)
+    scene.show(GaussianMixture.grid())
+    scene.steps = 9
+    go_on.set()
+    scene.settle()
+    assert scene.error == ""
+    assert scene.exact is None
+    assert scene.quality is None
+    assert scene.mixture == GaussianMixture.grid().to_dict()

@@ -6,7 +6,7 @@ import torch
 
 from difflab.chain import MarkovChain
 from difflab.data import FiniteSet, GaussianMixture, digits
-from difflab.denoisers import ExactDenoiser, Posterior
+from difflab.denoisers import ExactDenoiser, NetworkDenoiser, Posterior
 from difflab.scenes.where_the_bits_go import BINS, WhereTheBitsGo
 from difflab.schedules import VPCosine
 
@@ -84,3 +84,60 @@ def test_a_chain_of_one_step_is_drawn_too() -> None:
     numbers = bits.numbers()
     assert bits.error == ""
     assert np.isfinite(numbers["optimal"])
+
+
+def test_a_measurement_that_ends_after_the_data_changed_is_not_shown() -> None:
+    ring, schedule = GaussianMixture.ring(), VPCosine()
+    bits = WhereTheBitsGo(ring, schedule, 50)
+    bits.settle()
+    oracle = ExactDenoiser(ring, schedule)
+
+    class Meddling:
+        """Changes the scene's data in the middle of its own measurement."""
+
+        def __init__(self) -> None:
+            self.schedule = schedule
+
+        def __call__(self, x_t, t, labels=None):
+            bits.show(GaussianMixture.grid())
+            return oracle(x_t, t)
+
+    bits.measure(Meddling())
+    bits.settle()
+    assert bits.learned is None
+    assert "learned" not in bits.totals
+    assert bits.numbers()["entropy"] == pytest.approx(GaussianMixture.grid().entropy()[0] / 2)
+
+
+def test_a_network_that_knows_no_classes_is_measured_against_the_bound_without_them() -> None:
+    data, schedule = digits(), VPCosine()
+    bits = WhereTheBitsGo(data, schedule, 100)
+    given_class = bits.numbers()
+    bits.measure(NetworkDenoiser.for_data(data, schedule, "v", conditional=False))
+    without = bits.numbers()
+    assert bits.error == ""
+    assert without["entropy"] == pytest.approx(np.log2(len(data)) / 64)
+    assert without["optimal"] > given_class["optimal"]
+    assert without["learned"] > without["optimal"]
+
+
+def test_numbers_say_what_they_were_computed_for() -> None:
+    bits = WhereTheBitsGo("ring", "VPCosine", 20)
+    bits.settle()
+    assert bits.computed_for == {"schedule": {"name": "VPCosine", "params": {"s": 0.008}}, "steps": 20}
+    bits.steps = 30
+    bits.settle()
+    assert bits.computed_for["steps"] == 30
+
+
+def test_the_entropy_of_a_mixture_given_its_component_is_that_of_its_gaussians() -> None:
+    """One ball of variance v in D = 2 has (log 2 pi e v) / 2 nats/dim."""
+    data = GaussianMixture([1, 3], [[0.0, 0.0], [9.0, 0.0]], [0.25, 0.25])
+    bits = WhereTheBitsGo(data, "VPCosine", 20)
+    bits.settle()
+    apart = bits.numbers()["entropy"]
+    bits.measure(NetworkDenoiser.for_data(data, VPCosine(), "eps", conditional=True))
+    given = bits.numbers()["entropy"]
+    assert given == pytest.approx(np.log(2 * np.pi * np.e * 0.25) / 2)
+    # components that do not overlap add the entropy of the choice, here over 2 dimensions
+    assert apart - given == pytest.approx(-(0.25 * np.log(0.25) + 0.75 * np.log(0.75)) / 2, abs=1e-9)

@@ -7,7 +7,7 @@ import { alphaSigma, logSnr, type Schedule } from "../core/schedule";
 import type { Clock, Store } from "../core/store";
 import { flatNumbers } from "../core/wire";
 import "./scenes.css";
-import { staleness, type Staleness } from "./staleness";
+import { staleness, type Question, type Staleness } from "./staleness";
 import type { Totals } from "./totals_strip";
 
 export interface LabStores {
@@ -18,6 +18,7 @@ export interface LabStores {
 }
 
 interface Profile {
+  computed_for?: Question | null;
   t: unknown;
   floor: unknown;
   learned: unknown;
@@ -117,8 +118,11 @@ export function atT({ lab, desk, bits, reverse }: LabStores, el: HTMLElement, cl
   };
   const moment = onNextFrame(panel.guard(drawMoment), signal);
   const totals = onNextFrame(panel.guard(drawTotals), signal);
-  const profileAge = staleness(desk, ["schedule"], lab, "profile", moment, signal);
-  const totalsAge = staleness(desk, ["schedule", "steps"], bits, "totals", totals, signal);
+  const profileFor = () => lab.get<Profile | null>("profile")?.computed_for;
+  const profileAge = staleness(desk, lab, "profile", profileFor, moment, signal);
+  const totalsFor = () => bits.get<Question | null>("computed_for");
+  const totalsAge = staleness(desk, bits, "totals", totalsFor, totals, signal);
+  bits.on("computed_for", totals, signal);
   bits.on("unit", totals, signal);
   reverse.on("quality", totals, signal);
   clock.subscribe(panel.guard(drawMoment), signal);

@@ -17,7 +17,7 @@ import "./lab.css";
 import { labHeader } from "./lab_header";
 import { reverseTrajectories } from "./reverse_trajectories";
 import { scheduleDesk } from "./schedule_desk";
-import { staleness } from "./staleness";
+import { staleness, type Question } from "./staleness";
 import { trainingMonitor } from "./training_monitor";
 import { whereTheBitsGo } from "./where_the_bits_go";
 
@@ -30,10 +30,12 @@ export const lab: Scene = async (store, el, clock, signal) => {
   el.classList.add("difflab");
   const root = element("div", "difflab-lab");
   root.tabIndex = -1; // a click anywhere gives the Lab the keys
+  root.setAttribute("role", "group");
   root.setAttribute("aria-label", "Diffusion Lab");
   el.append(root);
   const cells = new Map(CELLS.map((name) => [name, element("div", "difflab-cell")]));
   const grid = element("div", "difflab-grid");
+  grid.setAttribute("role", "tabpanel"); // one for all tabs: they are layouts of the same panels
   for (const [name, cell] of cells) {
     cell.dataset.cell = name;
     grid.append(cell);
@@ -81,6 +83,7 @@ export const lab: Scene = async (store, el, clock, signal) => {
     const saved = "These bars are of the saved schedule; new ones need Python.";
     if (body) body.dataset.stale = stale ? (store.hasKernel ? "New bars are being computed." : saved) : "";
   };
-  const age = staleness(desk, ["schedule", "steps"], bits, "optimal", showAge, signal);
+  const question = () => bits.get<Question | null>("computed_for");
+  const age = staleness(desk, bits, "computed_for", question, showAge, signal);
   mount("reverse", (cell) => reverseTrajectories(reverse, cell, clock, signal));
 };

@@ -13,6 +13,7 @@ import { alphaSigma, chainTable, complaint, logSnr, type Schedule } from "../cor
 import type { Scene, Store } from "../core/store";
 import { throttle } from "../core/throttle";
 import "./scenes.css";
+import { current } from "./staleness";
 
 export interface Param {
   name: string;
@@ -35,6 +36,8 @@ export interface Terminal {
   alpha_bar_T: number;
   reaches_noise: boolean;
   sentence: string;
+  schedule: Schedule;
+  steps: number;
 }
 
 const POINTS = 401;
@@ -69,7 +72,7 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
   const said = element("p", "difflab-quiet difflab-said");
   said.setAttribute("role", "status");
   const sliders = element("div", "");
-  const gauge = gaugeOfTheEnd(store, signal);
+  const gauge = gaugeOfTheEnd(store);
   const chooser = select({
     label: "formula of the schedule",
     choices,
@@ -100,7 +103,6 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
   const propose = (schedule: Schedule) => {
     const wrong = complaint(schedule);
     if (wrong) return tell(wrong);
-    gauge.wait();
     store.setLocal("schedule", schedule); // every panel follows in this frame
     sendSchedule.send(schedule);
   };
@@ -114,7 +116,6 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
     value: store.get<number>("steps"),
     format: count,
     onInput(value) {
-      gauge.wait();
       store.setLocal("steps", value);
       sendSteps.send(value);
     },
@@ -178,23 +179,20 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
 };
 
 /** "✓ reaches noise   L_T = 8.2e-8 nats/dim · ᾱ_T = 2.4e-9": what of the data is left at the end of the chain. */
-function gaugeOfTheEnd(store: Store, signal: AbortSignal) {
+function gaugeOfTheEnd(store: Store) {
   const root = element("div", "difflab-row difflab-gauge");
   const verdict = element("span", "");
   const numbers = element("span", "difflab-gauge-numbers");
   root.append(verdict, numbers);
-  let waiting = false;
-  store.on("terminal", () => (waiting = false), signal);
   return {
     root,
-    /** The kernel has not yet judged what is on screen. */
-    wait: () => (waiting = true),
     show(schedule: Schedule, T: number) {
       const terminal = store.get<Terminal | null>("terminal");
       const { alpha, sigma } = chainTable(schedule, T);
       // what the formula knows is told at once; L_T depends on the data and is the kernel's
       const end = schedule.name === "Geometric" ? `σ_T = ${format(sigma[T], 2)}` : `ᾱ_T = ${format(alpha[T] ** 2, 2)}`;
-      const known = terminal && !waiting;
+      // an answer that is still about an earlier position of the slider does not count
+      const known = terminal && current(store, { schedule: terminal.schedule, steps: terminal.steps });
       verdict.className = known ? (terminal.reaches_noise ? "difflab-exact" : "difflab-learned") : "";
       const asking = store.hasKernel ? "measuring the end …" : "L_T needs Python";
       verdict.textContent = known ? (terminal.reaches_noise ? "✓ reaches noise" : `⚠ ${terminal.sentence}`) : asking;

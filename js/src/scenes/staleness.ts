@@ -1,6 +1,6 @@
 /**
- * Numbers that Python computed belong to the schedule it had then. When the desk has moved on they are not wrong but
- * they are no longer about what is on screen: they must not stand there as exact.
+ * Numbers that Python computed belong to the schedule it had then, which it says beside them. When the desk has moved on
+ * they are not wrong but they are no longer about what is on screen: they must not stand there as exact.
  */
 import type { Store } from "../core/store";
 
@@ -11,28 +11,35 @@ export interface Staleness {
   readonly answered: boolean;
 }
 
-/** Follows `trait` of `store`, which is computed for the `watched` traits of the desk. */
+/** The traits of the desk, by name, that an answer was computed for. */
+export type Question = Readonly<Record<string, unknown>>;
+
+/** Whether `answered` was computed for what the desk shows now; an answer that names no question is never stale. */
+export function current(desk: Store, answered: Question | null | undefined): boolean {
+  return Object.entries(answered ?? {}).every(([name, value]) => same(value, desk.get(name)));
+}
+
+/** Equal as JSON, in whatever order an object's names stand. */
+function same(a: unknown, b: unknown): boolean {
+  if (a === null || b === null || typeof a !== "object" || typeof b !== "object") return a === b;
+  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  const names = Object.keys(left);
+  return names.length === Object.keys(right).length && names.every((name) => same(left[name], right[name]));
+}
+
+/** Follows the desk and `trait` of `store`; `question` reads from the store what its numbers were computed for. */
 export function staleness(
   desk: Store,
-  watched: readonly string[],
   store: Store,
   trait: string,
+  question: () => Question | null | undefined,
   onChange: () => void,
   signal: AbortSignal,
 ): Staleness {
-  const now = () => JSON.stringify(watched.map((name) => desk.get(name)));
-  let computedFor = now();
-  for (const name of watched) desk.on(name, onChange, signal);
-  store.on(
-    trait,
-    () => {
-      computedFor = now();
-      onChange();
-    },
-    signal,
-  );
+  for (const name of ["schedule", "steps"]) desk.on(name, onChange, signal);
+  store.on(trait, onChange, signal);
   return {
     answered: desk.hasKernel,
-    reason: () => (now() === computedFor ? "" : desk.hasKernel ? "being computed" : "needs Python"),
+    reason: () => (current(desk, question()) ? "" : desk.hasKernel ? "being computed" : "needs Python"),
   };
 }
