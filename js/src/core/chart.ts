@@ -146,7 +146,7 @@ export function createChart(parent: HTMLElement, options: ChartOptions, signal: 
       width,
       height,
       pxAlign: 0,
-      padding: [first.y.label ? 18 : 8, 20, 0, 0],
+      padding: [first.y.label ? 18 : 8, 24, 0, 0], // at the right half of "200,000"
       legend: { show: false },
       cursor: { show: false },
       scales,
