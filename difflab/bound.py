@@ -25,8 +25,7 @@ from .chain import MarkovChain
 from .data import DataSet
 from .decoders import DiscretisedGaussian
 from .denoisers import Denoiser, Posterior
-
-VARIANCES = ("large", "small")
+from .device import has_float64, in_float64
 
 
 def prior_term(chain: MarkovChain, data: DataSet) -> float:
@@ -85,13 +84,13 @@ def term_of(
     truth: Posterior | None = None,
 ) -> Tensor:
     """As `term`, from a prediction `mean` of x_0 made at x_k; `truth` is the exact posterior at the same x_k."""
-    x0, mean, dim = _double(x0), _double(mean), x0[0].numel()
+    x0, mean, dim = in_float64(x0), in_float64(mean), x0[0].numel()
     error = (x0 - mean).square().flatten(1).sum(1)
     if truth is not None:
         if truth.var is None:
             raise ValueError("The oracle must know the posterior variance; this denoiser does not.")
-        bias = (_double(truth.mean) - mean).square().flatten(1).sum(1)
-        error = _double(truth.var).flatten(1).sum(1) + bias
+        bias = (in_float64(truth.mean) - mean).square().flatten(1).sum(1)
+        error = in_float64(truth.var).flatten(1).sum(1) + bias
     constant, weight = (_at(table, k, x0) for table in quadratic(chain, variance, dim))
     nats = constant + weight * error
     if decoder is None:
@@ -133,10 +132,6 @@ def check(chain: MarkovChain, denoiser: Denoiser, variance: str) -> None:
 
 
 def _at(table: Tensor, k: Tensor, x: Tensor) -> Tensor:
-    """Entries k of a float64 table, (n,), on the device of x (on the CPU for MPS, which has no float64)."""
-    device = "cpu" if x.device.type == "mps" else x.device
+    """Entries k of a float64 table, (n,), on the device of x (on the CPU where that has no float64)."""
+    device = x.device if has_float64(x.device) else "cpu"
     return table.to(device).gather(0, k.to(device))
-
-
-def _double(x: Tensor) -> Tensor:
-    return (x.cpu() if x.device.type == "mps" else x).double()

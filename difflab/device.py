@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+
+WITHOUT_FLOAT64 = {"mps"}  # kinds of device
+
+
+def has_float64(device: torch.device) -> bool:
+    return device.type not in WITHOUT_FLOAT64
+
+
+def in_float64(x: Tensor) -> Tensor:
+    """`x` in float64: where it is, or on the CPU where its device has none."""
+    return (x if has_float64(x.device) else x.cpu()).double()
 
 
 def resolve(device: str | torch.device = "auto") -> torch.device:

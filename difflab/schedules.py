@@ -16,8 +16,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from .device import in_float64
+
 _MIN_LOG_SNR = -20.0  # where VPCosine stops: at its very end alpha would be 0, and x_0 could not be read from eps
-_FIRST_T = 1e-9  # a noise level never sits at t = 0, for t = 0 is data
+FIRST_T = 1e-9  # the lowest noise level of a schedule; t = 0 itself is data
 _BISECTIONS = 62
 
 
@@ -49,8 +51,8 @@ class Schedule(ABC):
             if not 0.0 <= t <= 1.0:
                 raise ValueError(f"t is {t}, but time runs from 0 (data) to 1 (noise).")
             t = torch.tensor(t, dtype=torch.float64)
-        work = (t.cpu() if t.device.type == "mps" else t).double()  # MPS has no float64
-        alpha, sigma = self._alpha_sigma(work.clamp(min=_FIRST_T))
+        work = in_float64(t)
+        alpha, sigma = self._alpha_sigma(work.clamp(min=FIRST_T))
         data = work == 0
         alpha, sigma = alpha.masked_fill(data, 1.0), sigma.masked_fill(data, 0.0)
         return alpha.to(t.device, t.dtype), sigma.to(t.device, t.dtype)
@@ -69,8 +71,8 @@ class Schedule(ABC):
     def t_of_log_snr(self, log_snr: float | Tensor) -> Tensor:
         """The inverse of `log_snr`, by bisection in float64; values beyond the schedule's ends give its ends (never t = 0)."""
         target = torch.as_tensor(log_snr)
-        work = (target.cpu() if target.device.type == "mps" else target).double()
-        low, high = torch.full_like(work, _FIRST_T), torch.ones_like(work)
+        work = in_float64(target)
+        low, high = torch.full_like(work, FIRST_T), torch.ones_like(work)
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
             noisier = self.log_snr(middle) < work
@@ -168,7 +170,7 @@ class Geometric(Schedule):
     def table(self, steps: int) -> tuple[Tensor, Tensor]:
         """NCSN's levels: sigma_1 = sigma_min, ..., sigma_steps = sigma_max."""
         t = torch.linspace(0, 1, steps, dtype=torch.float64) if steps > 1 else torch.ones(1, dtype=torch.float64)
-        return self.alpha_sigma(torch.cat([torch.zeros(1, dtype=torch.float64), t.clamp(min=_FIRST_T)]))
+        return self.alpha_sigma(torch.cat([torch.zeros(1, dtype=torch.float64), t.clamp(min=FIRST_T)]))
 
 
 SCHEDULES: dict[str, type[Schedule]] = {c.__name__: c for c in (VPLinear, VPCosine, Geometric)}

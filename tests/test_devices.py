@@ -1,12 +1,15 @@
 """No accelerator is at hand, so everything is driven once where mixed devices cannot pass: FakeTensorMode on "meta".
 
 There tensors have a device, a dtype and a shape but no values, and an operation on two devices raises. Tables that are
-kept on the CPU (schedules, chains, oracles, the noise pool) must therefore be moved to where x is.
+kept on the CPU (schedules, chains, oracles, the noise pool) must therefore be moved to where x is. To stand for MPS, "meta"
+is also driven as a device that has no float64.
 """
 
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from difflab.chain import MarkovChain
 from difflab.data import GaussianMixture, digits
@@ -16,9 +19,10 @@ from difflab.elbo import term
 from difflab.objectives import denoising_loss
 from difflab.samplers import DDIM, Ancestral, AnnealedLangevin, Langevin, grids, sample
 from difflab.schedules import Geometric, VPCosine, VPLinear
-from difflab.training import train
+from difflab.training import prepare, train
 
 META = torch.device("meta")
+TWO_DEVICES = r"found (at least two devices|two different devices),? (meta(:0)?(,| and) cpu|cpu(,| and) meta)"
 SCHEDULES = [VPLinear(), VPCosine(), Geometric()]
 DATA = [GaussianMixture.ring(), digits()]
 SAMPLERS = [
@@ -73,6 +77,20 @@ def test_every_sampler_stays_on_the_device(sampler, make, data, schedule):
             assert state.x.dtype == torch.float32
 
 
+@each_data
+def test_a_run_from_noise_takes_place_where_the_network_is(data):
+    network = network_of(data, VPCosine())
+    for denoiser in (network, Conditioned(network, torch.zeros(3, dtype=torch.int64))):  # labels may lie elsewhere
+        assert denoiser.device == META
+        states = sample(denoiser, DDIM(), grids.uniform(VPCosine(), 3), n=3, shape=data.shape)
+        with dry_run():
+            assert [state.x.device for state in states] == [META] * 4
+    oracle = Conditioned(oracle_of(data, VPCosine()), torch.zeros(3, dtype=torch.int64))
+    assert oracle.device is None  # at home anywhere
+    assert next(sample(oracle, DDIM(), [1.0, 0.0], n=3)).x.device.type == "cpu"
+    assert next(sample(oracle, DDIM(), [1.0, 0.0], n=3, device="meta")).x.device == META
+
+
 @each_case
 @pytest.mark.parametrize("variance", ["large", "small"])
 def test_every_term_stays_on_the_device(variance, make, data, schedule):
@@ -110,6 +128,56 @@ def test_the_loop_itself_stays_on_the_device(data):
     assert [loss.device for loss in losses] == [META] * 3
 
 
+class No64(TorchDispatchMode):
+    """Raises, as MPS does, as soon as a float64 tensor would lie on "meta"."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor) and tensor.device == META and tensor.dtype == torch.float64:
+                raise TypeError(f"float64 on a device that has none: {func}")
+        return out
+
+
+@pytest.fixture
+def without_float64(monkeypatch):
+    monkeypatch.setattr("difflab.device.WITHOUT_FLOAT64", {"meta"})
+
+
+def test_float64_where_there_is_none_would_be_noticed():
+    with dry_run(), No64(), pytest.raises(TypeError, match="float64 on a device"):
+        VPCosine().alpha(torch.zeros(3, device=META))
+
+
+@each_data
+def test_training_needs_no_float64_on_the_device(data, without_float64):
+    with dry_run(), No64():
+        run = prepare(network_of(data, VPCosine()), data, steps=3, batch=8, device="meta", label_dropout=0.5)
+        for _ in range(2):
+            run.descend(run.loss())
+        assert run._no_label.device == META
+        saved = run.state()
+    assert saved["step"].device.type == "cpu"
+
+
+@each_case
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: s.label)
+def test_no_sampler_needs_float64_on_the_device(sampler, make, data, schedule, without_float64):
+    grid = grids.constant(0.5, 2) if isinstance(sampler, Langevin) else grids.uniform(schedule, 3)
+    states = sample(make(data, schedule), sampler, grid, x=torch.zeros(3, *data.shape, device=META))
+    with dry_run(), No64():
+        assert [state.x.device for state in states] == [META] * len(grid)
+
+
+@each_case
+def test_no_term_needs_float64_on_the_device(make, data, schedule, without_float64):
+    chain, denoiser = MarkovChain(schedule, 10), make(data, schedule)
+    with dry_run(), No64():
+        x0, k = torch.zeros(3, *data.shape, device=META), torch.ones(3, dtype=torch.int64, device=META)
+        nats = term(denoiser, chain, x0, k, torch.zeros_like(x0), decoder=decoder_of(data))
+    assert (nats.device.type, nats.dtype) == ("cpu", torch.float64)
+
+
 class Forgetful:
     """The mistake this file is for: a table left on the CPU."""
 
@@ -130,7 +198,7 @@ class Forgetful:
 @pytest.mark.parametrize("sampler", SAMPLERS[:6], ids=lambda s: s.label)
 def test_the_dry_run_catches_a_table_left_on_the_cpu(sampler, how):
     states = sample(Forgetful(VPCosine(), how), sampler, grids.uniform(VPCosine(), 3), x=torch.zeros(3, 2, device=META))
-    with dry_run(), pytest.raises(RuntimeError, match=r"found (two different devices|at least two devices)|device"):
+    with dry_run(), pytest.raises(RuntimeError, match=TWO_DEVICES):
         list(states)
     # on one device the same denoiser is fine: it is the devices that are refused
     assert len(list(sample(Forgetful(VPCosine(), how), sampler, grids.uniform(VPCosine(), 3), n=3))) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from .base import Denoiser, Posterior
@@ -13,6 +14,11 @@ class Conditioned:
     def __init__(self, denoiser: Denoiser, labels: Tensor) -> None:
         self.denoiser, self.labels, self.schedule = denoiser, labels, denoiser.schedule
         self.shape: tuple[int, ...] | None = getattr(denoiser, "shape", None)
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where the denoiser computes; None for one that computes wherever x_t is, as the oracles do."""
+        return getattr(self.denoiser, "device", None)
 
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         if labels is not None:

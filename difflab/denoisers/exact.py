@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..data import DataSet, FiniteSet, GaussianMixture
+from ..device import has_float64
 from ..schedules import Schedule
 from .base import Posterior, check_labels, noise_level
 
@@ -67,7 +68,7 @@ class ExactDenoiser:
             )
         if labels is not None:
             check_labels(labels, self.data.classes, n)
-        dtype = torch.float32 if x_t.device.type == "mps" else torch.float64  # MPS has no float64
+        dtype = torch.float64 if has_float64(x_t.device) else torch.float32
         x = x_t.reshape(n, self.data.dim).to(dtype)
         if isinstance(t, Tensor):
             t = t.to(x.device, dtype)

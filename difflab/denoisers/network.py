@@ -86,7 +86,7 @@ class NetworkDenoiser(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return next(self.network.parameters()).device
+        return next((p.device for p in self.network.parameters()), torch.device("cpu"))
 
     def forward(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         """E[x_0 | x_t] as far as it was learned; its variance is not known (None).
@@ -101,13 +101,11 @@ class NetworkDenoiser(nn.Module):
             mean = mean.clamp(*self.clip)
         return Posterior(torch.where(sigma == 0, x_t, mean))
 
-    def predict(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Tensor:
-        """The network's own prediction for x_t (n, *shape), shaped like it: what the loss compares."""
-        alpha, sigma = noise_level(self.schedule, t, x_t)
-        return self.predict_at(x_t, alpha, sigma, self._checked(labels, len(x_t)))
-
     def predict_at(self, x_t: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
-        """`predict` where alpha and sigma, shaped to multiply x_t, are known already. Labels are not checked."""
+        """The network's own prediction for x_t (n, *shape), shaped like it: what the loss compares.
+
+        alpha and sigma are shaped to multiply x_t. Labels are not checked.
+        """
         c_in = torch.rsqrt(alpha.square() * self.sigma_data**2 + sigma.square())
         level = (alpha.log() - sigma.log()).clamp(-_FLATTEST / 2, _FLATTEST / 2) / 2
         return self.network(c_in * x_t, level.reshape(-1), labels)  # type: ignore[no-any-return]

@@ -130,7 +130,7 @@ def _profile(
 
 def _summary(times: Tensor, rows: list[Tensor]) -> Profile:
     values = torch.stack(rows)
-    return Profile(times.double().cpu(), values.mean(1), values.std(1) / values.shape[1] ** 0.5)
+    return Profile(times.cpu().double(), values.mean(1), values.std(1) / values.shape[1] ** 0.5)
 
 
 def _sample(

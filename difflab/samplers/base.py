@@ -90,7 +90,8 @@ def sample(
         x: (n, *shape), the samples at time grid[0] to start from.
         shape: of one sample, where the denoiser does not know it.
         generator: gives one number, the seed of the run's `NoisePool`.
-        device: where the run takes place: by default where `x` is, else "cpu".
+        device: where the run takes place: by default where the denoiser is (its `device`), or, if that does not
+            matter to it, where `x` is, else "cpu".
 
     Raises ValueError for a bad grid or for neither or both of n and x, and, on the way, FloatingPointError if the
     denoiser returns nan or inf.
@@ -108,6 +109,8 @@ def sample(
         if isinstance(n, bool) or int(n) != n or n < 0:
             raise ValueError(f"The number of samples must be a whole number, 0 or more, but got {n}.")
         x = noise.start(n, tuple(shape)) * prior_std(denoiser.schedule, times[0])
+    if device is None:
+        device = getattr(denoiser, "device", None)
     start = State(x if device is None else x.to(device), times[0], times, noise)
     return _steps(denoiser, sampler, start)
 

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from ..chain import MarkovChain
-from ..schedules import Schedule
-
-_FIRST_T = 1e-9  # the lowest noise level of a schedule; t = 0 itself is data
+from ..schedules import FIRST_T, Schedule
 
 
 def uniform(schedule: Schedule, steps: int) -> Tensor:
@@ -21,7 +19,7 @@ def uniform(schedule: Schedule, steps: int) -> Tensor:
     _check_steps(steps)
     if schedule.variance_preserving:
         return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
-    levels = torch.linspace(1, 0, steps, dtype=torch.float64).clamp(min=_FIRST_T)
+    levels = torch.linspace(1, 0, steps, dtype=torch.float64).clamp(min=FIRST_T)
     return torch.cat([levels, torch.zeros(1, dtype=torch.float64)])
 
 

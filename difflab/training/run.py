@@ -93,9 +93,9 @@ class Run:
         self._no_label: Tensor | None = None
         if conditional and settings.label_dropout > 0:
             # evenly spread over the rows, since row i has the i-th stratum of t
-            rows = torch.arange(settings.batch, device=device, dtype=torch.float64)
+            rows = torch.arange(settings.batch, dtype=torch.float64, device="cpu")  # MPS has no float64
             share = settings.label_dropout
-            self._no_label = ((rows + 1) * share).floor() > (rows * share).floor()
+            self._no_label = (((rows + 1) * share).floor() > (rows * share).floor()).to(device)
 
     def loss(self) -> Tensor:
         """The loss of a fresh batch, with gradients."""
@@ -151,7 +151,9 @@ class Run:
         self.step = int(state["step"])
         for name, parameter in self._named_parameters():
             self.optimizer.state[parameter] = {
-                "step": torch.tensor(float(self.step), device=self.device),
+                "step": torch.tensor(
+                    float(self.step), device=self.device if self.optimizer.defaults["fused"] else "cpu"
+                ),
                 **{m: state[f"{m}/{name}"].to(self.device, copy=True) for m in ("exp_avg", "exp_avg_sq")},
             }
         streams = _part(state, "streams/")

@@ -61,7 +61,7 @@ def test_the_network_is_shown_unit_variance(schedule):
     for t in (0.01, 0.4, 1.0):
         alpha, sigma = schedule.alpha_sigma(t)
         x0 = data.sample(n, generator)
-        denoiser.predict(alpha.float() * x0 + sigma.float() * torch.randn(n, 2, generator=generator), t)
+        denoiser(alpha.float() * x0 + sigma.float() * torch.randn(n, 2, generator=generator), t)
         x, level = seen[-1]
         assert abs(x.var().item() - 1) < 4 * (2 / (2 * n)) ** 0.5  # four standard errors of a variance of 2 n Gaussians
         assert level.shape == (1,)
@@ -87,7 +87,8 @@ def test_only_the_posterior_is_clipped():
     denoiser = NetworkDenoiser(Huge(), VPCosine(), "x0", clip=(-1.0, 1.0))
     x = torch.zeros(3, 2)
     assert torch.equal(denoiser(x, 0.5).mean, torch.ones(3, 2))
-    assert torch.equal(denoiser.predict(x, 0.5), torch.full((3, 2), 50.0))
+    level = VPCosine().alpha_sigma(torch.tensor(0.5))
+    assert torch.equal(denoiser.predict_at(x, *level), torch.full((3, 2), 50.0))
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.name)
