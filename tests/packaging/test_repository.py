@@ -29,7 +29,10 @@ def test_notebooks_carry_no_widget_state_and_stay_small(checkout: Path) -> None:
     notebooks = tracked(checkout, "notebooks/*.ipynb")
     assert notebooks
     for path in notebooks:
-        assert "widgets" not in json.loads(path.read_text())["metadata"], f"{path.name} carries widget state"
+        notebook = json.loads(path.read_text())
+        assert "widgets" not in notebook["metadata"], f"{path.name} carries widget state"
+        outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+        assert {kind for output in outputs for kind in output.get("data", {})} <= {"text/plain"}, path.name
         assert path.stat().st_size <= 200_000, path.name
 
 

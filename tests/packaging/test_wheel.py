@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -86,6 +87,24 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
     # anywidget sends the bundle once for every scene: what it weighs is felt
     assert sizes["difflab/static/widget.js"] < 250_000
+
+
+def test_a_bare_checkout_builds_its_front_end(checkout: Path, tmp_path: Path) -> None:
+    """Only what git holds, nothing built before: the build brings the front end's packages and builds it."""
+    files = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=checkout).split("\0")
+    bare = tmp_path / "bare"
+    for name in filter(None, files):
+        if (checkout / name).is_file():
+            (bare / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(checkout / name, bare / name)
+    assert not (bare / "difflab" / "static").exists()
+    run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path / "out", bare)
+    with zipfile.ZipFile(next((tmp_path / "out").glob("difflab-*.whl"))) as archive:
+        names = archive.namelist()
+        fresh = archive.read("difflab/static/widget.js")
+    assert any(f"data/{EXTENSION}/static/remoteEntry." in name for name in names)
+    # the same sources and the same locked packages give the same bundle: what this checkout has built is not stale
+    assert fresh == (checkout / "difflab" / "static" / "widget.js").read_bytes()
 
 
 def test_it_installs_and_lists_its_extension_without_node(wheel: Path, tmp_path: Path) -> None:
