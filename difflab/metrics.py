@@ -37,8 +37,10 @@ def energy_distance(x: Tensor, y: Tensor) -> tuple[float, float]:
     """2 E|X - Y| - E|X - X'| - E|Y - Y'| and its standard error (Szekely & Rizzo 2013), x (n, *shape), y (m, *shape).
 
     A U-statistic: unbiased, so it may be below 0 where both laws agree. The error is that of Hoeffding's first
-    projection (delete-one jackknife to leading order). Costs (n + m)^2 distances, a block at a time. Raises ValueError
-    with fewer than two samples in a set.
+    projection (delete-one jackknife to leading order). Near equality that order vanishes, and what is left of the error
+    is too large, by about 1.4 (of 300 points in the plane: 0.0086 for a spread of 0.0054): a difference that it calls
+    real is real, but a small one may go unnoticed; ask `noise_floor` there. Costs (n + m)^2 distances, a block at a
+    time. Raises ValueError with fewer than two samples in a set.
     """
     x, y = _pair(x, y)
     n, m = len(x), len(y)

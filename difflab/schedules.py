@@ -21,6 +21,8 @@ from .device import in_float64
 _MIN_LOG_SNR = -20.0  # where VPCosine stops: at its very end alpha would be 0, and x_0 could not be read from eps
 FIRST_T = 1e-9  # the lowest noise level of a schedule; t = 0 itself is data
 _BISECTIONS = 62
+# where float64 still has a beta at every step of a long chain, and float32 the squares of all levels
+_LEAST_BETA, _SIGMAS, _LEAST_RATIO = 1e-8, (1e-6, 1e6), 1.001
 
 
 class Schedule(ABC):
@@ -102,6 +104,8 @@ class VPLinear(Schedule):
             raise ValueError(
                 f"VPLinear needs 0 < beta_min < beta_max <= 0.5, but got beta_min={self.beta_min}, beta_max={self.beta_max}."
             )
+        if self.beta_min < _LEAST_BETA:
+            raise ValueError(f"VPLinear needs beta_min >= {_LEAST_BETA:g}, but got beta_min={self.beta_min}.")
 
     def _alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
         k = 1000 * t
@@ -155,9 +159,14 @@ class Geometric(Schedule):
     variance_preserving: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        low, high = _SIGMAS
+        got = f"but got sigma_min={self.sigma_min}, sigma_max={self.sigma_max}."
         if not 0 < self.sigma_min < self.sigma_max:
+            raise ValueError(f"Geometric needs 0 < sigma_min < sigma_max, {got}")
+        if self.sigma_min < low or self.sigma_max > high or self.sigma_max < _LEAST_RATIO * self.sigma_min:
             raise ValueError(
-                f"Geometric needs 0 < sigma_min < sigma_max, but got sigma_min={self.sigma_min}, sigma_max={self.sigma_max}."
+                f"Geometric needs levels from {low:g} to {high:g}, the largest at least {_LEAST_RATIO:g} times the"
+                f" smallest, {got}"
             )
 
     @property
@@ -178,10 +187,12 @@ SCHEDULES: dict[str, type[Schedule]] = {c.__name__: c for c in (VPLinear, VPCosi
 
 def schedule_from(name: str, params: dict[str, Any] | None = None) -> Schedule:
     """The schedule of this class name with these parameters. Raises ValueError for an unknown name or parameter."""
-    if name not in SCHEDULES:
+    if not isinstance(name, str) or name not in SCHEDULES:
         raise ValueError(f"There is no schedule named {name!r}; choose one of {', '.join(SCHEDULES)}.")
     cls = SCHEDULES[name]
     known = list(cls.__dataclass_fields__)  # type: ignore[attr-defined]
+    if params is not None and not isinstance(params, dict):
+        raise ValueError(f"The parameters of a schedule are a table of numbers, but got {params!r}.")
     for key, value in (params or {}).items():
         if key not in known:
             raise ValueError(f"{name} has no parameter {key!r}; it has {', '.join(known)}.")

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from difflab.chain import ddpm_betas
+from difflab.chain import MarkovChain, ddpm_betas
 from difflab.schedules import SCHEDULES, Geometric, VPCosine, VPLinear, schedule_from
 
 ALL = [VPLinear(), VPLinear(1e-3, 0.05), VPCosine(), VPCosine(0.02), Geometric(), Geometric(0.1, 5.0)]
@@ -112,6 +112,33 @@ def test_ddpm_betas():
     assert ddpm_betas()[[0, -1]].tolist() == [1e-4, 0.02]
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        VPLinear(1e-8, 2e-8),
+        VPLinear(1e-8, 0.5),
+        VPLinear(0.4999, 0.5),
+        VPLinear(0.01, 0.01 + 1e-12),
+        VPCosine(1e-300),
+        VPCosine(1.0),
+        Geometric(1e-6, 1e6),
+        Geometric(1.0, 1.001),
+        Geometric(1e-6, 1.001e-6),
+        Geometric(0.999e6, 1e6),
+    ],
+    ids=str,
+)
+def test_whatever_is_not_refused_makes_a_sound_chain(schedule):
+    for steps in (2, 30, 4000):
+        chain = MarkovChain(schedule, steps)
+        assert (chain.beta[1:] > 0).all()
+        assert chain.beta[1:].isfinite().all()
+        assert chain.posterior_log_var[2:].isfinite().all()
+        assert (chain.log_snr.diff() < 0).all()
+        if not schedule.variance_preserving:
+            assert chain.sigma[1:].float().square().log().isfinite().all()
+
+
 def test_from_name():
     for schedule in ALL:
         assert schedule_from(schedule.name, schedule.params) == schedule
@@ -125,13 +152,28 @@ def test_from_name():
         (lambda: schedule_from("VPCosine", {"beta": 1}), "VPCosine has no parameter 'beta'"),
         (lambda: schedule_from("VPCosine", {"s": "0.1"}), "must be a number"),
         (lambda: schedule_from("VPCosine", {"s": True}), "must be a number"),
+        (lambda: schedule_from(["a"]), r"no schedule named \['a'\]"),
+        (lambda: schedule_from({}), "no schedule named {}"),
+        (lambda: schedule_from("VPCosine", ["s"]), "are a table of numbers"),
+        (lambda: schedule_from("VPCosine", {1: 2}), "no parameter 1"),
+        (lambda: schedule_from("Geometric", {"sigma_max": math.inf}), "levels from 1e-06 to 1e"),
+        (lambda: schedule_from("Geometric", {"sigma_max": 10**400}), "levels from 1e-06 to 1e"),
         (lambda: VPLinear(0.02, 1e-4), "0 < beta_min < beta_max"),
         (lambda: VPLinear(0.0, 0.1), "0 < beta_min < beta_max"),
+        (lambda: VPLinear(1e-300, 0.1), "beta_min >= 1e-08"),
+        (lambda: VPLinear(math.nan, 0.1), "0 < beta_min < beta_max"),
+        (lambda: VPLinear(1e-4, math.nan), "0 < beta_min < beta_max"),
         (lambda: VPLinear(0.1, 0.9), "beta_max <= 0.5"),
         (lambda: VPCosine(0.0), "0 < s <= 1"),
         (lambda: VPCosine(float("nan")), "0 < s <= 1"),
+        (lambda: VPCosine(math.inf), "0 < s <= 1"),
         (lambda: Geometric(2.0, 1.0), "0 < sigma_min < sigma_max"),
         (lambda: Geometric(1.0, 1.0), "0 < sigma_min < sigma_max"),
+        (lambda: Geometric(1.0, 1.0 + 1e-15), "at least 1.001 times the smallest"),
+        (lambda: Geometric(0.01, math.inf), "levels from 1e-06 to 1e"),
+        (lambda: Geometric(1e-200, 1e200), "levels from 1e-06"),
+        (lambda: Geometric(math.nan, 1.0), "0 < sigma_min < sigma_max"),
+        (lambda: Geometric(0.01, math.nan), "0 < sigma_min < sigma_max"),
         (lambda: VPCosine().alpha(-0.1), "time runs from 0"),
         (lambda: VPCosine().alpha(1.1), "time runs from 0"),
         (lambda: VPCosine().alpha(float("nan")), "time runs from 0"),

@@ -17,6 +17,11 @@ from ..denoisers import Denoiser
 from ..schedules import Schedule
 from .base import Sampler, State, like
 
+# Technique 4 takes steps just large enough to walk from one level to the next. With levels close together (or one alone)
+# that is no step at all, and errors of the start or of a network would stay as they are: so never less than for levels
+# 10 % apart.
+_LEAST_RATIO = 1.1
+
 
 @dataclass(frozen=True)
 class AnnealedLangevin(Sampler):
@@ -68,7 +73,7 @@ class AnnealedLangevin(Sampler):
         if self.epsilon is not None:
             return torch.tensor(self.epsilon / lowest**2, dtype=torch.float64)
         ratio = (highest / lowest) ** (1 / max(1, len(grid) - 2))
-        return torch.tensor(technique_4(max(ratio, 1.1), self.steps_per_level), dtype=torch.float64)
+        return torch.tensor(technique_4(max(ratio, _LEAST_RATIO), self.steps_per_level), dtype=torch.float64)
 
 
 @cache

@@ -57,6 +57,17 @@ def test_technique_4_finds_the_least_excess():
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.name)
+@pytest.mark.parametrize("times", [[0.5, 0.0], [0.5, 0.49999, 0.0]], ids=["one level", "two levels close together"])
+def test_close_levels_still_make_a_walk(gaussian, schedule, times):
+    """The variance-exploding frame forgets its start as for levels 10 % apart, and does not stand still."""
+    data, r = gaussian(0.0, 1e-12, schedule), technique_4(1.1, 5)
+    assert r > 100 * technique_4(1.0, 5)
+    step = data.law(AnnealedLangevin(5, denoise=False), times, noises=5)[0]
+    forgets = step.slope * float(schedule.alpha(0.5) / schedule.alpha(times[1]))
+    assert forgets == pytest.approx((1 - r) ** 5, rel=1e-6)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.name)
 def test_last_denoising_step_is_the_posterior_mean(gaussian, schedule):
     data, grid = gaussian(0.4, 0.5, schedule), grids.uniform(schedule, 8).tolist()
     plain, denoised = (data.law(AnnealedLangevin(1, denoise=d), grid)[-1] for d in (False, True))
