@@ -94,6 +94,8 @@ class VPLinear(Schedule):
     Between the steps the product of (1 - beta_j) is continued by the gamma function, since its factors form an arithmetic
     progression: with d = (beta_max - beta_min) / 999 and z = (1 - beta_min) / d + 1,
     alpha_bar(t) = d^k Gamma(z) / Gamma(z - k), k = 1000 t. A chain of T steps is therefore a sub-chain of DDPM's.
+    Before the first step that may rise above 1, if betas start lower than they rise (beta_min < d): there alpha_bar(t) is
+    held below (1 - beta_min)^(k / 2).
     """
 
     beta_min: float = 1e-4
@@ -116,6 +118,8 @@ class VPLinear(Schedule):
         log_alpha_bar = k * torch.log1p(torch.tensor(d - self.beta_min, dtype=torch.float64)) - k
         log_alpha_bar = log_alpha_bar - (y - 0.5) * torch.log1p(-k / z)
         log_alpha_bar = log_alpha_bar + (1 / z - 1 / y) / 12 - (1 / z**3 - 1 / y**3) / 360
+        first = torch.log1p(torch.tensor(-self.beta_min, dtype=torch.float64))
+        log_alpha_bar = log_alpha_bar.minimum(first * k / 2)
         return (log_alpha_bar / 2).exp(), (-torch.expm1(log_alpha_bar)).sqrt()
 
 

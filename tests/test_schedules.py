@@ -117,6 +117,7 @@ def test_ddpm_betas():
     [
         VPLinear(1e-8, 2e-8),
         VPLinear(1e-8, 0.5),
+        VPLinear(1e-5, 0.08),
         VPLinear(0.4999, 0.5),
         VPLinear(0.01, 0.01 + 1e-12),
         VPCosine(1e-300),
