@@ -35,11 +35,14 @@ SCHEDULES: list[dict[str, Any]] = [
 
 STEP_RANGE = (10, 1000)
 
-SAMPLERS: list[dict[str, str]] = [
-    {"name": "Ancestral", "label": "ancestral (DDPM)"},
-    {"name": "DDIM", "label": "DDIM"},
-    {"name": "AnnealedLangevin", "label": "annealed Langevin"},
-]
+#: name in the select: label, class of `difflab.samplers`, its knobs. Whether Langevin's last step denoises is always said
+SAMPLERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "Ancestral": ("ancestral", "Ancestral", {}),
+    "AncestralLarge": ("ancestral, large variance", "Ancestral", {"variance": "large"}),
+    "DDIM": ("DDIM", "DDIM", {}),
+    "AnnealedLangevin": ("annealed Langevin, denoised", "AnnealedLangevin", {}),
+    "AnnealedLangevinNoisy": ("annealed Langevin, not denoised", "AnnealedLangevin", {"denoise": False}),
+}
 
 DATA: dict[str, tuple[str, Callable[[], DataSet]]] = {
     "ring": ("ring of eight", GaussianMixture.ring),

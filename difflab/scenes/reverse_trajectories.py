@@ -34,7 +34,8 @@ class ReverseTrajectories(Scene):
         data: what the oracle knows.
         schedule: a Schedule, its name, or {"name", "params"}.
         denoiser: the learned one, or a function that returns it (or None) when sampling starts.
-        sampler: "Ancestral", "DDIM" or "AnnealedLangevin".
+        sampler: "Ancestral", "AncestralLarge", "DDIM", "AnnealedLangevin" or "AnnealedLangevinNoisy", the last without the
+            final denoising step.
         steps: noise levels that the sampler visits.
         n: samples; default 2,000 points or 100 images.
     """
@@ -51,8 +52,8 @@ class ReverseTrajectories(Scene):
     live = Array()
     live_t = traitlets.Float(1.0).tag(sync=True)
     live_of = traitlets.Enum(["learned", "exact"], "learned").tag(sync=True)
-    sampler = traitlets.Enum([s["name"] for s in SAMPLERS], "Ancestral").tag(sync=True)
-    samplers = traitlets.List(SAMPLERS).tag(sync=True)
+    sampler = traitlets.Enum(list(SAMPLERS), "Ancestral").tag(sync=True)
+    samplers = traitlets.List([{"name": k, "label": v[0]} for k, v in SAMPLERS.items()]).tag(sync=True)
     steps = StepsTrait(50, most=10_000)
     step_range = traitlets.List([1, 250]).tag(sync=True)
     evaluations = traitlets.Int(0).tag(sync=True)
@@ -147,15 +148,15 @@ class ReverseTrajectories(Scene):
     def _walk(self, name: str, denoiser: Denoiser, run: _Run) -> tuple[np.ndarray, np.ndarray, int] | None:
         import torch
 
-        from ..samplers import SAMPLERS as BY_NAME
-        from ..samplers import grids, sample
+        from ..samplers import grids, sample, sampler_from
 
         generator = torch.Generator().manual_seed(run.seed)
         grid = grids.uniform(denoiser.schedule, run.steps)
         kept = set(np.linspace(0, len(grid) - 1, min(len(grid), FRAMES)).round().astype(int).tolist())
         shape, device = run.data.shape, getattr(denoiser, "device", "cpu")
+        _, cls, knobs = SAMPLERS[run.sampler]
         states: Iterable[State] = sample(
-            denoiser, BY_NAME[run.sampler](), grid, n=run.n, shape=shape, generator=generator, device=device
+            denoiser, sampler_from(cls, **knobs), grid, n=run.n, shape=shape, generator=generator, device=device
         )
         times, frames, shown, evaluations = [], [], 0.0, 0
         for i, state in enumerate(states):
