@@ -15,6 +15,8 @@ const START = "import difflab.scenes.lab; lab = difflab.scenes.lab.start()";
 
 const GONE: Kernel.Status[] = ["restarting", "autorestarting", "terminating", "dead"];
 
+const ANSWER_WITHIN = 10_000; // ms
+
 /** The content of the tab: a kernel of its own, one output that holds the Lab, and a notice. No cells, no code. */
 export class LabPanel extends Panel {
   readonly session: SessionContext;
@@ -25,6 +27,7 @@ export class LabPanel extends Panel {
   private python: string | undefined; // the process that made the Lab, as it signs its messages
   private starting = false; // a kernel start is under way
   private run = 0;
+  private gone = false; // the Python that made the Lab is not there any more
   private pending: Promise<unknown> = Promise.resolve();
 
   /** @param path names the session: a tab with the path of a living one attaches to its kernel. */
@@ -71,11 +74,14 @@ export class LabPanel extends Panel {
 
   /** A new Python with a new Lab, whatever became of the old one. */
   startAgain(): Promise<void> {
-    const { session } = this;
+    const { session, gone } = this;
     if (!this.initialised) return this.open();
     return this.start("Starting Python again …", async () => {
-      const status = session.session?.kernel?.status;
-      if (status && status !== "dead") return session.restartKernel();
+      const kernel = session.session?.kernel;
+      if (kernel && kernel.status !== "dead") {
+        // The server starts a crashed Python again by itself: a restart in the middle of that would lose what we then ask.
+        return gone && (await this.replaced(kernel)) ? undefined : session.restartKernel();
+      }
       await this.services.sessions.refreshRunning(); // lets go of a session that was shut down elsewhere
       if (await session.startKernel()) throw new Error("this server has no Python kernel.");
     });
@@ -95,6 +101,7 @@ export class LabPanel extends Panel {
     let failure = "The Lab could not start: what Python said stands below.";
     let shown = false;
     this.starting = true;
+    this.gone = false;
     this.output.model.clear();
     this.notice.starting(text);
     try {
@@ -114,13 +121,26 @@ export class LabPanel extends Panel {
     else this.notice.stopped(failure);
   }
 
+  /** Whether another process answers, on all channels, for the one that made the Lab; false also if none does in time. */
+  private async replaced(kernel: Kernel.IKernelConnection): Promise<boolean> {
+    const end = Date.now() + ANSWER_WITHIN;
+    while (Date.now() < end) {
+      const answer = kernel.requestKernelInfo().catch(() => undefined); // cancelled: the new one is not there yet
+      const reply = await Promise.race([answer, pause(1000)]);
+      if (reply) return reply.header.session !== this.python;
+      await pause(200);
+    }
+    return false;
+  }
+
   private onStatus(_: unknown, status: Kernel.Status): void {
     if (!this.starting && GONE.includes(status)) this.stopped();
   }
 
-  /** When another page restarts the kernel, nobody says so: the new process is known by its signature. */
-  private onMessage(_: unknown, message: KernelMessage.IIOPubMessage): void {
-    if (!this.starting && this.notice.isHidden && message.header.session !== this.python) this.stopped();
+  /** When another page restarts Python, no status says so: the old one says goodbye, and the new one signs otherwise. */
+  private onMessage(_: unknown, { header }: KernelMessage.IIOPubMessage): void {
+    if (this.starting || !this.notice.isHidden) return;
+    if ((header.msg_type as string) === "shutdown_reply" || header.session !== this.python) this.stopped();
   }
 
   private onKernel(_: unknown, change: { newValue: unknown }): void {
@@ -129,6 +149,7 @@ export class LabPanel extends Panel {
 
   /** The last picture stays: it can still be read and scrubbed. */
   private stopped(): void {
+    this.gone = true;
     this.run += 1; // what is still being executed belongs to the old kernel
     this.notice.stopped("Python stopped. The picture is the last one; what was trained and not saved is lost.");
   }
@@ -151,4 +172,8 @@ export class LabPanel extends Panel {
 function pythonKernel(specs: KernelSpec.ISpecModels | null): string | undefined {
   const all = specs?.kernelspecs ?? {};
   return ["python3", specs?.default ?? "", ...Object.keys(all)].find((name) => all[name]?.language === "python");
+}
+
+function pause(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms));
 }
