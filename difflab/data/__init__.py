@@ -3,5 +3,6 @@
 from .base import DataSet
 from .finite import FiniteSet, digits, two_moons
 from .mixture import GaussianMixture
+from .names import NAMES, named
 
-__all__ = ["DataSet", "FiniteSet", "GaussianMixture", "digits", "two_moons"]
+__all__ = ["NAMES", "DataSet", "FiniteSet", "GaussianMixture", "digits", "named", "two_moons"]

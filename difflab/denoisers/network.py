@@ -7,6 +7,8 @@ apart.
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Any
 
 import torch
@@ -22,6 +24,10 @@ TRAINABLE: tuple[str, ...] = ("eps", "x0", "v")
 _FLATTEST = 20.0  # log-SNR beyond which levels look alike
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
 class NetworkDenoiser(nn.Module):
     """A learned denoiser.
 
@@ -34,7 +40,7 @@ class NetworkDenoiser(nn.Module):
             but near t = 1 an eps-prediction divides its error by alpha, and one bad step ends a whole trajectory.
             Only the `Posterior` is clipped, never what is trained.
 
-    Raises ValueError for another prediction.
+    Raises ValueError for another prediction, sigma_data or clip.
     """
 
     def __init__(
@@ -49,6 +55,10 @@ class NetworkDenoiser(nn.Module):
         super().__init__()
         if prediction not in TRAINABLE:
             raise ValueError(f"A network can predict {', '.join(TRAINABLE)}, but got {prediction!r}.")
+        if not _is_number(sigma_data) or sigma_data < 0:
+            raise ValueError(f"sigma_data must be a number of 0 or more, but got {sigma_data!r}.")
+        if clip is not None and not (all(_is_number(end) for end in clip) and clip[0] <= clip[1]):
+            raise ValueError(f"clip must be the lowest and the highest value, or None, but got {clip!r}.")
         self.network, self.schedule, self.prediction = network, schedule, prediction
         self.sigma_data, self.clip = (
             float(sigma_data),
@@ -136,6 +146,8 @@ class NetworkDenoiser(nn.Module):
         """
         try:
             named, schedule, clip = config["network"], config["schedule"], config["clip"]
+            if clip is not None and (not isinstance(clip, list) or len(clip) != 2):
+                raise ValueError(f"clip must be the lowest and the highest value, or None, but got {clip!r}.")
             if network is None:
                 if named is None:
                     raise ValueError("This denoiser was built around a network of its own; give it as network=.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 from torch import nn
@@ -14,6 +15,8 @@ from .unet import UNet
 NETWORKS: dict[str, type[nn.Module]] = {"MLP": MLP, "UNet": UNet}
 
 _LARGEST = 65_536
+_DEEPEST = 128  # layers or blocks: thousands of modules would take minutes to build
+_MOST_AXES, _MOST_COORDINATES = 8, 2**24
 
 __all__ = ["MLP", "NETWORKS", "UNet", "network_for", "network_from"]
 
@@ -34,16 +37,29 @@ def network_for(data: DataSet, *, conditional: bool = False, **options: Any) -> 
 
 def network_from(name: str, config: dict[str, Any]) -> nn.Module:
     """The network of this class name with this `.config`. Raises ValueError for an unknown name or option."""
-    if name not in NETWORKS:
+    if not isinstance(name, str) or name not in NETWORKS:
         raise ValueError(f"There is no network named {name!r}; choose one of {', '.join(NETWORKS)}.")
-    for option, value in config.items():  # a description may come from a file of someone else's
-        for number in value if isinstance(value, list) else [value]:
-            if number is not None and (type(number) is not int or not 1 <= number <= _LARGEST):
-                raise ValueError(f"{name}'s {option} must be whole numbers from 1 to {_LARGEST}, but got {value!r}.")
+    if not isinstance(config, dict):
+        raise ValueError(f"The options of a network are a table, but got {config!r}.")
     known = list(inspect.signature(NETWORKS[name]).parameters)
-    for option in config:
+    for option, value in config.items():  # a description may come from a file of someone else's
         if option not in known:
             raise ValueError(f"{name} has no option {option!r}; it has {', '.join(known)}.")
+        most = _DEEPEST if option in ("depth", "blocks") else _LARGEST
+        if option == "shape":
+            if not isinstance(value, list) or not 0 < len(value) <= _MOST_AXES:
+                raise ValueError(
+                    f"{name}'s shape must be a list of 1 to {_MOST_AXES} whole numbers, but got {value!r}."
+                )
+            if all(type(side) is int for side in value) and math.prod(value) > _MOST_COORDINATES:
+                raise ValueError(
+                    f"{name} takes samples of up to {_MOST_COORDINATES} coordinates, not of shape {value}."
+                )
+        elif value is None and option == "classes":
+            continue
+        for number in value if option == "shape" else [value]:
+            if type(number) is not int or not 1 <= number <= most:
+                raise ValueError(f"{name}'s {option} must be whole numbers from 1 to {most}, but got {value!r}.")
     if "shape" not in config:
         raise ValueError(f"{name} cannot be built without the shape of a sample.")
     return NETWORKS[name](**{**config, "shape": tuple(config["shape"])})

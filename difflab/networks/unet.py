@@ -21,7 +21,7 @@ class UNet(nn.Module):
 
     Args:
         shape: (channels, height, width), both sides divisible by 2 * `patch`.
-        width: channels at the fine resolution; twice as many at the coarse one.
+        width: channels at the fine resolution, a multiple of 8; twice as many at the coarse one.
         blocks: residual blocks at each stage (down, middle, up).
         classes: number of classes, or None.
         patch: side of a patch, p.
@@ -41,6 +41,8 @@ class UNet(nn.Module):
                 f"A U-Net needs images (channels, height, width) with sides divisible by {2 * patch},"
                 f" but got {tuple(shape)}."
             )
+        if width % _GROUPS:
+            raise ValueError(f"A U-Net's width must be divisible by {_GROUPS}, but got {width}.")
         self.config: dict[str, Any] = {
             "shape": list(shape),
             "width": width,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import secrets
 import struct
@@ -25,6 +26,7 @@ from ..denoisers.network import NetworkDenoiser
 from .run import Run
 
 FORMAT = 1
+_MOST_AXES, _LARGEST_SIDE = 8, 65_536
 _HEADER_LIMIT = 100_000_000  # bytes, as in the safetensors format itself
 
 
@@ -52,14 +54,19 @@ class Checkpoint:
 
     def continue_in(self, run: Run) -> None:
         """Put `run` where this one stopped. Raises CheckpointError if it trains something else."""
-        for part, of in (("denoiser", "the denoiser"), ("data", "the data")):
+        for part, of in (("data", "the data"), ("denoiser", "the denoiser")):
             mine, its = self.config[part], json.loads(json.dumps(run.config[part]))
-            for key in mine.keys() | its.keys():
-                if mine.get(key) != its.get(key):
+            for key in (*its, *mine):  # the fingerprint last: where a name tells the difference, it says more
+                if _same(mine.get(key), its.get(key)):
+                    continue
+                if key == "fingerprint":
                     raise CheckpointError(
-                        f"This checkpoint cannot be resumed here: its {key} of {of} is {mine.get(key)},"
-                        f" not {its.get(key)}."
+                        f"This checkpoint cannot be resumed here: it was trained on other data of the name"
+                        f" {its['name']!r}."
                     )
+                raise CheckpointError(
+                    f"This checkpoint cannot be resumed here: its {key} of {of} is {mine.get(key)}, not {its.get(key)}."
+                )
         try:
             run.restore(self.tensors)
         except (ValueError, KeyError, RuntimeError, TypeError) as error:
@@ -67,7 +74,15 @@ class Checkpoint:
 
 
 def save(run: Run, path: str | PathLike[str]) -> None:
-    """Write `run` to `path` in one stroke: whoever reads finds the old file or the new one, never half of one."""
+    """Write `run` to `path` in one stroke: whoever reads finds the old file or the new one, never half of one.
+
+    Raises FloatingPointError, and leaves the old file, if a weight is nan or inf.
+    """
+    if not run.finite():
+        raise FloatingPointError(
+            f"The weights after step {run.step} are not finite, so {Path(path).name} was not written;"
+            " try a smaller learning rate."
+        )
     metadata = {
         "difflab": json.dumps({"what": "checkpoint", "format": FORMAT}),
         "config": json.dumps(run.config),
@@ -104,11 +119,11 @@ def load(path: str | PathLike[str], network: nn.Module | None = None) -> Checkpo
     header = _header(path.name, content)
     try:
         meta = header.get("__metadata__") or {}
-        kind = json.loads(meta["difflab"])
+        kind = _json(meta["difflab"])
         what, number = kind["what"], kind["format"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path.name} is a safetensors file, but not a difflab checkpoint.") from error
-    if what != "checkpoint" or not isinstance(number, int):
+    if what != "checkpoint" or type(number) is not int or number < 1:
         raise CheckpointError(f"{path.name} is a safetensors file, but not a difflab checkpoint.")
     if number > FORMAT:
         raise CheckpointError(
@@ -119,23 +134,33 @@ def load(path: str | PathLike[str], network: nn.Module | None = None) -> Checkpo
         tensors = safetensors.torch.load(content)
     except SafetensorError as error:
         raise CheckpointError(f"{path.name} is damaged or cut short: its tensors do not fill the file.") from error
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # of a kind that this torch does not have
+        raise CheckpointError(f"{path.name} has tensors that cannot be read: {_first_line(error)}") from error
     try:
-        config, versions = json.loads(meta["config"]), json.loads(meta["versions"])
-        step = int(tensors["step"])
+        config, versions = _json(meta["config"]), _json(meta["versions"])
+        step = _step(tensors)
+        _check_config(config)
         own = config["denoiser"]["network"] is None
         if own and network is None:
             raise CheckpointError(f"{path.name} is of a network of your own; give it as network=.")
         with torch.device("meta"):  # a shape that is wrong, or absurd, is found before any memory is taken
             denoiser = NetworkDenoiser.from_config(config["denoiser"], copy.deepcopy(network) if own else None)
+        if denoiser.shape not in (None, tuple(config["data"]["shape"])):
+            raise ValueError(
+                f"its network and its data have samples of different shapes, {denoiser.shape} the network."
+            )
     except CheckpointError:
         raise
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path.name} does not describe a denoiser that this difflab knows: {error}") from error
+    except (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        raise CheckpointError(
+            f"{path.name} does not describe a denoiser that this difflab knows: {_first_line(error)}"
+        ) from error
     return Checkpoint(_filled(path.name, denoiser, tensors), step, config, versions, tensors)
 
 
 def _header(name: str, content: bytes) -> dict[str, Any]:
-    if content[:4] == b"PK\x03\x04" or content[:1] == b"\x80":
+    # our own first byte may be 0x80 too: the lowest of the header's length, with "{" after its eight bytes
+    if content[:4] == b"PK\x03\x04" or (content[:1] == b"\x80" and content[8:9] != b"{"):
         raise CheckpointError(
             f"{name} is a pickle (torch.save), which can run code when opened;"
             " difflab reads only its own safetensors files."
@@ -148,10 +173,55 @@ def _header(name: str, content: bytes) -> dict[str, Any]:
             f"{name} is cut short: {len(content)} bytes are left of it, and even its header needs {8 + size}."
         )
     try:
-        header = json.loads(content[8 : 8 + size])
+        header = _json(content[8 : 8 + size])
     except ValueError as error:
         raise CheckpointError(f"{name} is not a difflab checkpoint: its header is not JSON.") from error
     return header if isinstance(header, dict) else {}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal, but for the last bits of numbers that were computed on another machine."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-6)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
+    return bool(one == other)
+
+
+def _json(text: str | bytes) -> Any:
+    """What JSON says. ValueError also where it is nested so deeply that Python gives up."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its JSON is nested too deeply") from error
+
+
+def _step(tensors: dict[str, Tensor]) -> int:
+    step = tensors.get("step")
+    if step is None or step.numel() != 1 or step.is_floating_point() or step.is_complex() or int(step) < 0:
+        raise ValueError("step is missing, or no whole number")
+    return int(step)
+
+
+def _check_config(config: Any) -> None:
+    """Raises ValueError unless the parts that this module and its users read are there."""
+    if not isinstance(config, dict):
+        raise ValueError("its config is no table")
+    for part in ("denoiser", "training", "data"):
+        if not isinstance(config.get(part), dict):
+            raise ValueError(f"its config has no {part}")
+    data = config["data"]
+    shape, classes = data.get("shape"), data.get("classes")
+    if not isinstance(data.get("name"), str):
+        raise ValueError("its data has no name")
+    if not (isinstance(shape, list) and 0 < len(shape) <= _MOST_AXES and all(_counts(side) for side in shape)):
+        raise ValueError("its data has no shape")
+    if classes is not None and not _counts(classes):
+        raise ValueError("the number of its data's classes is none")
+
+
+def _counts(number: Any) -> bool:
+    return type(number) is int and 0 < number <= _LARGEST_SIDE
 
 
 def _filled(name: str, denoiser: NetworkDenoiser, tensors: dict[str, Tensor]) -> NetworkDenoiser:

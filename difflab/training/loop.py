@@ -16,24 +16,24 @@ from ..denoisers.network import NetworkDenoiser
 from ..device import resolve
 from .checkpoint import Checkpoint, load, save
 from .ema import clone
-from .run import Run, Settings
+from .run import Run, Settings, whole
 
 KEEP_EVERY = 100  # steps between copies of the run that a divergence falls back to
 CHECK_EVERY = 25  # steps between looks at the loss where looking means waiting for the device
 
 
 class TrainingDiverged(FloatingPointError):
-    """The loss became nan or inf. The run is back at its last good state.
+    """The loss, or the weights after the last step, became nan or inf. The run is back at its last good state.
 
     Attributes:
-        step: at which the loss was not finite any more.
+        step: at which the loss, or after which the weights, were not finite any more.
         kept: the step of the weights that were kept.
     """
 
-    def __init__(self, step: int, kept: int) -> None:
+    def __init__(self, step: int, kept: int, what: str = "loss was not finite at") -> None:
         self.step, self.kept = step, kept
         super().__init__(
-            f"Training diverged: the loss was not finite at step {step}; the weights of step {kept} were kept."
+            f"Training diverged: the {what} step {step}; the weights of step {kept} were kept."
             " Try a smaller learning rate."
         )
 
@@ -59,7 +59,7 @@ class TrainingState:
         return clone(self.run.ema.module)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write a checkpoint that `train(resume=path)` continues from."""
+        """Write a checkpoint that `train(resume=path)` continues from. FloatingPointError if a weight is not finite."""
         save(self.run, path)
 
 
@@ -92,8 +92,6 @@ def train(
 
     Raises ValueError at once, in one sentence, for bad arguments, and TrainingDiverged when the loss is nan or inf.
     """
-    if isinstance(checkpoint_every, bool) or not isinstance(checkpoint_every, int) or checkpoint_every < 1:
-        raise ValueError(f"checkpoint_every must be a whole number of at least 1, but got {checkpoint_every!r}.")
     run = prepare(
         denoiser,
         data,
@@ -119,8 +117,7 @@ def prepare(
     **settings: Any,
 ) -> Run:
     """The run that `train` with these arguments would do, before its first step."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps must be a whole number of at least 1, but got {steps!r}.")
+    whole("steps", steps, least=1)
     unknown = settings.keys() - Settings.__dataclass_fields__.keys()
     if unknown:
         raise ValueError(
@@ -144,7 +141,12 @@ def prepare(
 def continued(
     run: Run, *, checkpoint: str | PathLike[str] | None = None, checkpoint_every: int = 1000
 ) -> Iterator[TrainingState]:
-    """The steps that are left of `run`, one a next()."""
+    """The steps that are left of `run`, one a next(). ValueError at once for a `checkpoint_every` that cannot be."""
+    whole("checkpoint_every", checkpoint_every, least=1)
+    return _steps(run, checkpoint, checkpoint_every)
+
+
+def _steps(run: Run, checkpoint: str | PathLike[str] | None, checkpoint_every: int) -> Iterator[TrainingState]:
     # A copy is good once the loss of the step after it proved finite; until then the one before it is kept.
     good = candidate = run.state()
     look = 1 if run.device.type == "cpu" else CHECK_EVERY
@@ -158,21 +160,26 @@ def continued(
         last = run.step + 1 == run.steps
         if (run.step % look == 0 or last) and run.device.type != "meta":
             if not math.isfinite(summed.item()):
-                step = run.step + 1
-                run.restore(good)
-                if checkpoint is not None:
-                    save(run, checkpoint)
-                raise TrainingDiverged(step, run.step)
+                raise _back(run, good, checkpoint, TrainingDiverged(run.step + 1, int(good["step"])))
             good, summed = candidate, None
         run.descend(loss)
-        if checkpoint is not None and (run.step % checkpoint_every == 0 or last) and _finite(run):
+        # whether the weights are sound shows in the next step's loss; the last step has none
+        if last and not run.finite():
+            what = "weights were not finite after"
+            raise _back(run, good, checkpoint, TrainingDiverged(run.step, int(good["step"]), what))
+        if checkpoint is not None and (last or run.step % checkpoint_every == 0) and run.finite():
             save(run, checkpoint)
         yield TrainingState(run.step, seen, run)
 
 
-def _finite(run: Run) -> bool:
-    """Whether the weights may be written down: the loss that would tell is only computed in the next step."""
-    return all(bool(p.isfinite().all()) for p in run.parameters)
+def _back(
+    run: Run, good: dict[str, Tensor], checkpoint: str | PathLike[str] | None, diverged: TrainingDiverged
+) -> TrainingDiverged:
+    """`diverged`, with `run` and its checkpoint back at the `good` state (which is bad if it never had a good one)."""
+    run.restore(good)
+    if checkpoint is not None and run.finite():
+        save(run, checkpoint)
+    return diverged
 
 
 def _conditional(denoiser: NetworkDenoiser, data: DataSet, asked: bool | None) -> bool:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import math
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..data import DataSet, GaussianMixture, digits, two_moons
+from ..data import DataSet
+from ..data.names import maker
 from ..denoisers.network import NetworkDenoiser
 from ..schedules import schedule_from
-from .run import Settings
+from .run import Settings, whole
 
-DATA: dict[str, Callable[..., DataSet]] = {
-    "digits": digits,
-    "two_moons": two_moons,
-    "ring": GaussianMixture.ring,
-    "grid": GaussianMixture.grid,
-    "random": GaussianMixture.random,
-}
 _MODEL = {"prediction", "conditional", "seed", "width", "depth", "blocks", "patch"}
 _TRAINING = {*Settings.__dataclass_fields__, "steps", "device", "threads", "seed", "checkpoint_every"}
+_LARGEST_SEED = 2**32 - 1
+_MOST = 10_000  # components, points or dimensions of data that a recipe may ask for
 
 
 class RecipeError(ValueError):
@@ -49,7 +45,7 @@ class Recipe:
 def read(path: str | PathLike[str]) -> Recipe:
     """The recipe in the file at `path`.
 
-        [data]      name = "digits" | "two_moons" | "ring" | "grid" | "random", and what that data takes
+        [data]      name = "digits" | "moons" | "ring" | "grid" | "random", and what that data takes
         [schedule]  name = "VPCosine" | "VPLinear" | "Geometric", and its parameters
         [model]     prediction = "v" | "eps" | "x0", conditional, seed, and the network's options (width, ...)
         [training]  steps, batch, lr, ... (the fields of `Settings`), device, threads, seed, checkpoint_every
@@ -69,30 +65,51 @@ def read(path: str | PathLike[str]) -> Recipe:
         return _recipe(path.name, tables)
     except RecipeError:
         raise
-    except (ValueError, TypeError) as error:
+    except MemoryError as error:
+        raise RecipeError(f"{path.name}: this does not fit into memory.") from error
+    except ValueError as error:
         raise RecipeError(f"{path.name}: {error}") from error
 
 
 def _recipe(name: str, tables: dict[str, dict[str, Any]]) -> Recipe:
     data_table = {"name": "digits"} | tables.get("data", {})
-    kind = data_table.pop("name")
-    if kind not in DATA:
-        raise RecipeError(f"{name}: there is no data named {kind!r}; choose one of {', '.join(DATA)}.")
-    _refuse_unknown(name, "data.", data_table, set(inspect.signature(DATA[kind]).parameters))
-    data = DATA[kind](**data_table)
+    make = maker(data_table.pop("name"))
+    knobs = inspect.signature(make).parameters
+    _refuse_unknown(name, "data.", data_table, set(knobs))
+    for key, value in data_table.items():
+        _check_knob(f"data.{key}", value, knobs[key].default)
+    data = make(**data_table)
 
     schedule_table = {"name": "VPCosine"} | tables.get("schedule", {})
     schedule = schedule_from(schedule_table.pop("name"), schedule_table)
 
     model: dict[str, Any] = {"prediction": "v", "conditional": data.is_image, "seed": 0} | tables.get("model", {})
     _refuse_unknown(name, "model.", model, _MODEL)
+    if not isinstance(model["conditional"], bool):
+        raise RecipeError(f"{name}: model.conditional must be true or false, but got {model['conditional']!r}.")
+    whole("model.seed", model["seed"], 0, _LARGEST_SEED)
     denoiser = NetworkDenoiser.for_data(data, schedule, **model)
 
     training = dict(tables.get("training", {}))
     _refuse_unknown(name, "training.", training, _TRAINING)
     if "steps" not in training:
         raise RecipeError(f"{name} does not say how long to train; give training.steps.")
-    return Recipe(data, denoiser, training, int(training.pop("seed", 0)))
+    Settings(**{key: value for key, value in training.items() if key in Settings.__dataclass_fields__})
+    for key in ("steps", "threads", "checkpoint_every"):
+        whole(f"training.{key}", training.get(key, 1), 1)
+    if not isinstance(training.get("device", "auto"), str):
+        raise RecipeError(f"{name}: training.device must be a name, but got {training['device']!r}.")
+    seed = training.pop("seed", 0)
+    whole("training.seed", seed, 0, _LARGEST_SEED)
+    return Recipe(data, denoiser, training, seed)
+
+
+def _check_knob(key: str, value: Any, default: int | float) -> None:
+    """ValueError, in one sentence, unless `value` is a number of the kind of the `default` that it replaces."""
+    if isinstance(default, int):
+        whole(key, value, *((0, _LARGEST_SEED) if key.endswith("seed") else (1, _MOST)))
+    elif not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise ValueError(f"{key} must be a number of 0 or more, but got {value!r}.")
 
 
 def _refuse_unknown(name: str, prefix: str, table: dict[str, Any], known: set[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -14,6 +15,9 @@ from ..denoisers.network import NetworkDenoiser
 from ..objectives.denoising import denoising_loss
 from .batches import batches
 from .ema import EMA
+from .fingerprint import fingerprint
+
+_LARGEST_BATCH = 2**24
 
 
 @dataclass(frozen=True)
@@ -42,22 +46,37 @@ class Settings:
     clip_gradient: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batch", "warmup"):
-            value, least = getattr(self, name), 1 if name == "batch" else 0
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, but got {value!r}.")
-        if not 0 < self.lr < math.inf:
-            raise ValueError(f"The learning rate must be a positive number, but got {self.lr!r}.")
+        whole("batch", self.batch, least=1, most=_LARGEST_BATCH)
+        whole("warmup", self.warmup, least=0)
+        if not (_is_number(self.lr) and 0 < self.lr < math.inf):
+            raise ValueError(f"lr, the learning rate, must be a positive number, but got {self.lr!r}.")
         if self.decay not in ("constant", "cosine"):
             raise ValueError(f"decay must be constant or cosine, but got {self.decay!r}.")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"The EMA's decay must lie in [0, 1), but got {self.ema!r}.")
-        if not 0 <= self.label_dropout <= 1:
-            raise ValueError(f"label_dropout must lie in [0, 1], but got {self.label_dropout!r}.")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay must be 0 or more, but got {self.weight_decay!r}.")
-        if self.clip_gradient is not None and not self.clip_gradient > 0:
-            raise ValueError(f"clip_gradient must be above 0, but got {self.clip_gradient!r}.")
+        if not (_is_number(self.ema) and 0 <= self.ema < 1):
+            raise ValueError(f"ema, the decay of the average, must be a number in [0, 1), but got {self.ema!r}.")
+        if not (_is_number(self.label_dropout) and 0 <= self.label_dropout <= 1):
+            raise ValueError(f"label_dropout must be a number in [0, 1], but got {self.label_dropout!r}.")
+        if not (_is_number(self.weight_decay) and 0 <= self.weight_decay < math.inf):
+            raise ValueError(f"weight_decay must be a number of 0 or more, but got {self.weight_decay!r}.")
+        if self.clip_gradient is not None and not (_is_number(self.clip_gradient) and self.clip_gradient > 0):
+            raise ValueError(f"clip_gradient must be a number above 0, or None, but got {self.clip_gradient!r}.")
+
+    @property
+    def unlabelled(self) -> float:
+        """The share of a batch that is trained without its label: `label_dropout`, rounded down to whole rows."""
+        return math.floor(self.batch * self.label_dropout) / self.batch
+
+
+def whole(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raises ValueError, in one sentence, unless the setting `name` is a whole number of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
+        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} must be a whole number {bounds}, but got {value!r}.")
+
+
+def _is_number(value: object) -> bool:
+    """Whether this is a float, or a whole number that fits into one."""
+    return isinstance(value, float) or (type(value) is int and abs(value) < 2**53)
 
 
 class Run:
@@ -117,6 +136,12 @@ class Run:
         self.optimizer.step()
         self.ema.update(self.step)
 
+    def finite(self) -> bool:
+        """Whether no weight, and none of the average, is nan or inf. In a dry run (meta) nobody knows: True."""
+        if self.device.type == "meta":
+            return True
+        return all(bool(p.isfinite().all()) for p in (*self.parameters, *self.ema.module.parameters()))
+
     def learning_rate(self, step: int) -> float:
         """At step number `step` = 1, 2, ..."""
         s = self.settings
@@ -166,13 +191,22 @@ class Run:
     def _named_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
         return [(name, p) for name, p in self.denoiser.named_parameters() if p.requires_grad]
 
+    @cached_property
+    def _fingerprint(self) -> str | None:
+        return fingerprint(self.data)
+
     @property
     def config(self) -> dict[str, Any]:
         """Everything but tensors, as plain JSON values."""
         return {
             "denoiser": self.denoiser.config,
             "training": asdict(self.settings) | {"steps": self.steps, "conditional": self.conditional},
-            "data": {"name": self.data.name, "shape": list(self.data.shape), "classes": self.data.classes},
+            "data": {
+                "name": self.data.name,
+                "shape": list(self.data.shape),
+                "classes": self.data.classes,
+                "fingerprint": self._fingerprint,
+            },
         }
 
 

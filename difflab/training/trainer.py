@@ -29,9 +29,11 @@ from .checkpoint import save
 from .curve import LossCurve
 from .ema import clone
 from .loop import CHECK_EVERY, TrainingDiverged, TrainingState, continued, prepare
+from .run import Settings, whole
 from .threads import limit_torch_threads
 
 State = Literal["idle", "running", "paused", "finished", "failed", "stopped"]
+_MOST_THREADS = 1024
 _WINDOW = 2.0  # seconds over which the speed is measured
 
 
@@ -41,7 +43,7 @@ class Trainer:
     Args:
         on_step: called in the training thread after every step; must be quick. If it raises, training fails with its
             message.
-        threads: torch threads of the training thread; None leaves torch's default. Other threads are not affected.
+        threads: torch threads of the training thread, 1 or more; None leaves torch's default. Other threads are not affected.
         options: of `train`, checkpoint and resume included; checked at once.
 
     `denoiser` is moved and changed by the training; evaluate a `snapshot()` instead. All methods may be called from any
@@ -65,6 +67,8 @@ class Trainer:
         threads: int | None = 1,
         **options: Any,
     ) -> None:
+        if threads is not None:
+            whole("threads", threads, least=1, most=_MOST_THREADS)
         saving = {k: options.pop(k) for k in ("checkpoint", "checkpoint_every") if k in options}
         self._run = prepare(denoiser, data, steps=steps, **options)
         self._loop = continued(self._run, **saving)
@@ -142,7 +146,10 @@ class Trainer:
             return clone(self._run.ema.module)
 
     def save(self, path: str | PathLike[str], timeout: float = 10.0) -> None:
-        """Write a checkpoint of the run as it is between two steps; training waits for it."""
+        """Write a checkpoint of the run as it is between two steps; training waits for it.
+
+        FloatingPointError if a weight is not finite, TimeoutError as of `snapshot`.
+        """
         with self.between_steps(timeout):
             save(self._run, path)
 
@@ -150,6 +157,10 @@ class Trainer:
     def denoiser(self) -> NetworkDenoiser:
         """What is being trained, live."""
         return self._run.denoiser
+
+    @property
+    def settings(self) -> Settings:
+        return self._run.settings
 
     def reschedule(self, schedule: Schedule, timeout: float = 10.0) -> None:
         """Train under another schedule from the next step on.

@@ -1,6 +1,4 @@
 import math
-import signal
-import threading
 import time
 
 import pytest
@@ -12,7 +10,6 @@ from difflab.schedules import Geometric, VPCosine
 from difflab.training import Trainer, load, train
 
 RING = GaussianMixture.ring()
-FOREVER = 10**8
 
 
 def fresh(seed=0):
@@ -25,30 +22,6 @@ def seeded():
 
 def flat(module):
     return torch.cat([p.detach().flatten() for p in module.parameters()])
-
-
-@pytest.fixture
-def make():
-    """Makes trainers, and ends their threads after the test."""
-    trainers = []
-
-    def maker(steps=FOREVER, **options):
-        options = {"batch": 16, "device": "cpu", "generator": seeded()} | options
-        trainer = Trainer(fresh(), RING, steps=steps, **options)
-        trainers.append(trainer)
-        return trainer
-
-    yield maker
-    for trainer in trainers:
-        trainer.stop()
-        assert trainer.state in ("stopped", "finished", "failed")
-
-
-def until(condition, timeout=20.0):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.001)
 
 
 def test_it_does_exactly_what_the_loop_does(make):
@@ -85,7 +58,7 @@ def test_pausing_anywhere_changes_nothing_but_time(make):
     assert torch.equal(flat(halting.snapshot()), flat(plain.snapshot()))
 
 
-def test_a_pause_holds_still_until_resumed(make):
+def test_a_pause_holds_still_until_resumed(make, until):
     trainer = make()
     trainer.start()
     until(lambda: trainer.step > 5)
@@ -101,7 +74,7 @@ def test_a_pause_holds_still_until_resumed(make):
     until(lambda: trainer.step > step)
 
 
-def test_stop_ends_after_the_step_in_hand_and_keeps_what_was_learned(make):
+def test_stop_ends_after_the_step_in_hand_and_keeps_what_was_learned(make, until):
     trainer = make()
     trainer.start()
     until(lambda: trainer.step > 5)
@@ -117,7 +90,7 @@ def test_stop_ends_after_the_step_in_hand_and_keeps_what_was_learned(make):
         trainer.start()
 
 
-def test_stop_works_before_the_start_during_a_pause_and_from_the_callback(make):
+def test_stop_works_before_the_start_during_a_pause_and_from_the_callback(make, until):
     idle = make()
     idle.stop()
     assert idle.state == "stopped"
@@ -131,98 +104,6 @@ def test_stop_works_before_the_start_during_a_pause_and_from_the_callback(make):
     own.start()
     assert own.wait(20) == "stopped"
     assert own.step == 4
-
-
-def test_all_calls_may_come_from_other_threads(make):
-    trainer = make()
-    trainer.start()
-    until(lambda: trainer.step > 0)
-    failures = []
-
-    def fiddle(seed):
-        try:
-            for i in range(30):
-                (trainer.pause, trainer.resume, trainer.snapshot, trainer.curve)[(i + seed) % 4]()
-        except Exception as failure:
-            failures.append(failure)
-
-    threads = [threading.Thread(target=fiddle, args=(s,)) for s in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-        assert not thread.is_alive()
-    assert not failures
-    trainer.resume()
-    step = trainer.step
-    until(lambda: trainer.step > step)
-
-
-def test_a_snapshot_is_of_one_moment(make):
-    """Whatever is asked for by three threads while training goes on is exactly the average after some step."""
-    history = {}
-
-    def keep(state):
-        history[state.step] = flat(state.run.ema.module)
-
-    trainer = make(on_step=keep)
-    history[0] = flat(trainer.snapshot())
-    trainer.start()
-    taken, lock = [], threading.Lock()
-
-    def take():
-        for _ in range(15):
-            before = trainer.step
-            copy = flat(trainer.snapshot())
-            with lock:
-                taken.append((before, copy))
-
-    threads = [threading.Thread(target=take) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    trainer.stop()
-    assert len(taken) == 45
-    for before, copy in taken:
-        at = [step for step, weights in history.items() if torch.equal(weights, copy)]
-        assert len(at) == 1
-        assert at[0] >= before  # never older than the step at which it was asked for
-
-
-def test_a_snapshot_does_not_change_later(make):
-    trainer = make()
-    trainer.start()
-    until(lambda: trainer.step > 3)
-    snapshot = trainer.snapshot()
-    weights, step = flat(snapshot).clone(), trainer.step
-    until(lambda: trainer.step > step + 20)
-    assert torch.equal(flat(snapshot), weights)
-    assert not torch.equal(flat(trainer.snapshot()), weights)
-    snapshot(torch.zeros(4, 2), 0.5)  # evaluated here while the thread trains
-
-
-def test_a_step_that_takes_too_long_is_a_timeout(make):
-    release = threading.Event()
-    trainer = make(on_step=lambda state: release.wait(20))
-    trainer.start()
-    until(lambda: trainer.step > 0)
-    with pytest.raises(TimeoutError, match=r"longer than 0\.05 seconds"):
-        trainer.snapshot(timeout=0.05)
-    release.set()
-    trainer.snapshot()
-
-
-def test_an_interrupt_ends_the_waiting_not_the_training(make):
-    trainer = make()
-    trainer.start()
-    main = threading.main_thread().ident
-    threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        trainer.wait()
-    step = trainer.step
-    assert trainer.state == "running"
-    until(lambda: trainer.step > step + 3)
 
 
 def test_waiting_for_a_while(make):
@@ -265,7 +146,7 @@ def test_an_exception_of_a_callback_is_told(make):
     assert "\n" not in trainer.error
 
 
-def test_speed_is_that_of_running_time(make):
+def test_speed_is_that_of_running_time(make, until):
     trainer = make(on_step=lambda state: time.sleep(0.01))
     trainer.start()
     until(lambda: trainer.step > 5)
@@ -279,7 +160,7 @@ def test_speed_is_that_of_running_time(make):
     assert speed == pytest.approx(measured, rel=0.3)  # counting the pause would have made it a third less
 
 
-def test_a_checkpoint_can_be_saved_while_training_and_resumed(make, tmp_path):
+def test_a_checkpoint_can_be_saved_while_training_and_resumed(make, until, tmp_path):
     path = tmp_path / "c.safetensors"
     trainer = make()
     trainer.start()
@@ -295,25 +176,7 @@ def test_a_checkpoint_can_be_saved_while_training_and_resumed(make, tmp_path):
     assert again.step == saved.step + 3
 
 
-def test_training_uses_one_torch_thread_and_leaves_the_others_alone(make):
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        seen = []
-        trainer = make(steps=3, on_step=lambda state: seen.append(torch.get_num_threads()))
-        trainer.start()
-        trainer.wait(20)
-        assert seen == [1, 1, 1]
-        assert torch.get_num_threads() == 2
-        own = make(steps=1, threads=None, on_step=lambda state: seen.append(torch.get_num_threads()))
-        own.start()
-        own.wait(20)
-        assert seen[-1] == 2
-    finally:
-        torch.set_num_threads(before)
-
-
-def test_another_schedule_from_the_next_step_on(make):
+def test_another_schedule_from_the_next_step_on(make, until):
     trainer = make()
     trainer.start()
     until(lambda: trainer.step > 5)
@@ -329,16 +192,3 @@ def test_bad_arguments_are_refused_at_once():
     for options, sentence in (({"steps": 0}, "steps must be"), ({"steps": 5, "lr": -1.0}, "learning rate")):
         with pytest.raises(ValueError, match=sentence):
             Trainer(fresh(), RING, **options)
-
-
-def test_a_forgotten_trainer_does_not_keep_python_alive():
-    import subprocess
-    import sys
-
-    code = (
-        "from difflab.data import GaussianMixture as G; from difflab.denoisers import NetworkDenoiser as N;"
-        "from difflab.schedules import VPCosine; from difflab.training import Trainer; import time;"
-        "d = G.ring(); t = Trainer(N.for_data(d, VPCosine()), d, steps=10**8); t.start(); time.sleep(0.3); print(t.state)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout.strip(), done.stderr.strip()) == (0, "running", "")

@@ -1,0 +1,70 @@
+"""What cannot be is refused in one sentence, at once, whatever the way training is started."""
+
+import pytest
+import torch
+
+from difflab.data import GaussianMixture, digits
+from difflab.denoisers import NetworkDenoiser
+from difflab.schedules import VPCosine
+from difflab.training import Trainer, fit, train
+
+RING = GaussianMixture.ring()
+
+
+def fresh():
+    return NetworkDenoiser.for_data(RING, VPCosine(), width=16)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"steps": 0}, "steps must be a whole number of at least 1"),
+        ({"steps": 2.5}, "steps must be"),
+        ({"steps": True}, "steps must be"),
+        ({"batch": 0}, "batch must be a whole number"),
+        ({"batch": 2**40}, "batch must be a whole number from 1 to"),
+        ({"batch": "64"}, "batch must be a whole number from 1 to .*but got '64'"),
+        ({"lr": 0.0}, "lr, the learning rate, must be a positive number"),
+        ({"lr": float("nan")}, "learning rate, must be"),
+        ({"lr": "x"}, "learning rate, must be a positive number, but got 'x'"),
+        ({"lr": True}, "learning rate, must be"),
+        ({"lr": [1e-3]}, "learning rate, must be"),
+        ({"lr": 10**400}, "learning rate, must be"),
+        ({"decay": "linear"}, "decay must be constant or cosine"),
+        ({"decay": ["cosine"]}, "decay must be constant or cosine"),
+        ({"ema": 1.0}, "ema, the decay of the average, must be"),
+        ({"ema": "0.9"}, "ema, the decay of the average, must be"),
+        ({"label_dropout": 2}, "label_dropout must be a number in"),
+        ({"label_dropout": {}}, "label_dropout must be a number in"),
+        ({"weight_decay": -1}, "weight_decay must be"),
+        ({"weight_decay": "none"}, "weight_decay must be"),
+        ({"clip_gradient": 0}, "clip_gradient must be a number above 0"),
+        ({"clip_gradient": "1"}, "clip_gradient must be a number above 0"),
+        ({"warmup": -1}, "warmup must be"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be"),
+        ({"checkpoint_every": "often"}, "checkpoint_every must be"),
+        ({"checkpoint_every": True}, "checkpoint_every must be"),
+        ({"learning_rate": 1.0}, "no training setting named 'learning_rate'"),
+        ({"device": "abacus"}, "no device named"),
+        ({"conditional": True}, "needs a network that knows the data's classes"),
+    ],
+)
+@pytest.mark.parametrize("start", [train, fit, Trainer])
+def test_bad_arguments_are_refused_before_the_first_step(start, arguments, sentence):
+    denoiser = fresh()
+    before = [p.detach().clone() for p in denoiser.parameters()]
+    with pytest.raises(ValueError, match=sentence) as caught:
+        start(denoiser, RING, **{"steps": 5, "device": "cpu"} | arguments)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(a, b) for a, b in zip(denoiser.parameters(), before, strict=True))
+
+
+def test_data_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"made for samples of shape \(2,\), but digits 8x8 has \(1, 8, 8\)"):
+        train(fresh(), digits(), steps=5)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True, 10**6])
+def test_threads_are_checked_when_a_trainer_is_made(threads):
+    with pytest.raises(ValueError, match="threads must be a whole number from 1 to 1024, but got"):
+        Trainer(fresh(), RING, steps=5, threads=threads)
