@@ -9,6 +9,8 @@ from pathlib import Path
 
 from . import __version__
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their arguments. `lab` hands every flag it does not know to JupyterLab."""
@@ -27,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the checkpoint (default: runs/ and the name of the config)"
     )
+    train.add_argument("--device", choices=DEVICES, help="where to train (default: what the config says, else auto)")
 
     sample = commands.add_parser("sample", help="draw samples from a checkpoint into a picture")
     sample.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
@@ -34,8 +37,9 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--n", type=int, default=100, help="number of samples (default: %(default)s)")
     sample.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     sample.add_argument("--labels", metavar="0,1,...", help="classes, which take turns (default: all)")
-    sample.add_argument("--sampler", choices=["ddim", "ancestral"], default="ddim", help="default: %(default)s")
+    sample.add_argument("--sampler", metavar="NAME", default="DDIM", help="such as Ancestral (default: %(default)s)")
     sample.add_argument("--steps", type=int, default=50, help="steps of the sampler (default: %(default)s)")
+    sample.add_argument("--device", choices=DEVICES, default="auto", help="where to sample (default: %(default)s)")
     return top
 
 
@@ -45,9 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given[:1] == ["lab"] and not {"-h", "--help"} & set(given):
         return _lab(given[1:])
     args = parser().parse_args(given)
-    from .training import commands
+    if args.command == "train":
+        from .commands.train import train
 
-    return {"train": commands.train, "sample": commands.sample}[args.command](args)
+        return train(args)
+    from .commands.sample import sample
+
+    return sample(args)
 
 
 def _lab(flags: list[str]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from difflab import __version__, cli
+from difflab.samplers import SAMPLERS
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,10 +27,22 @@ def test_lab_hands_its_flags_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_train_and_sample_arguments() -> None:
     train = cli.parser().parse_args(["train", "digits.toml", "--out", "runs/a"])
-    assert (train.config, train.out) == (Path("digits.toml"), Path("runs/a"))
+    assert (train.config, train.out, train.device) == (Path("digits.toml"), Path("runs/a"), None)
+    assert cli.parser().parse_args(["train", "digits.toml", "--device", "mps"]).device == "mps"
     sample = cli.parser().parse_args(["sample", "model.safetensors", "--labels", "3,7", "--sampler", "ancestral"])
     assert (sample.out, sample.n, sample.seed, sample.labels) == (Path("grid.png"), 100, 0, "3,7")
-    assert (sample.sampler, sample.steps) == ("ancestral", 50)
+    assert (sample.sampler, sample.steps, sample.device) == ("ancestral", 50, "auto")
+    assert cli.parser().parse_args(["sample", "model.safetensors"]).sampler in SAMPLERS
+    with pytest.raises(SystemExit, match="2"):
+        cli.parser().parse_args(["sample", "model.safetensors", "--device", "abacus"])
+
+
+def test_help_imports_no_torch() -> None:
+    code = (
+        "import sys; from difflab import cli\ntry: cli.main(['sample', '--help'])\nexcept SystemExit: pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("command", ["train", "sample"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from difflab.training.picture import png
+from difflab.commands.picture import png
 
 
 def opened(content):

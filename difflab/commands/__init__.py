@@ -1,0 +1,10 @@
+"""The commands behind `difflab train` and `difflab sample`; each is imported when it is asked for."""
+
+from __future__ import annotations
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, as a user is told."""
+    if isinstance(error, FileNotFoundError):
+        return f"There is no file {error.filename}."
+    return str(error)

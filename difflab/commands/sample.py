@@ -1,0 +1,73 @@
+"""`difflab sample`."""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+
+from ..denoisers import Conditioned, Denoiser
+from ..device import resolve
+from ..samplers import SAMPLERS, final, grids, sampler_from
+from ..samplers import sample as reverse
+from ..training import Checkpoint, load
+from ..training.checkpoint import write_atomically
+from . import sentence
+from .picture import png
+
+
+def sample(args: argparse.Namespace) -> int:
+    """Draw `args.n` samples from the checkpoint `args.checkpoint` and write them to the PNG `args.out`.
+
+    `args.labels` is "0,1,..." (they take turns) or None for all classes; `args.sampler` a name in `samplers.SAMPLERS`,
+    in capitals or not, `args.steps` its steps, `args.seed` the noise, `args.device` where. Raises SystemExit with one
+    sentence for anything that cannot be.
+    """
+    try:
+        x, value_range, columns = _drawn(args)
+        picture = png(x.numpy(), value_range, columns)
+        write_atomically(args.out, picture)
+    except (ValueError, FloatingPointError, OSError) as error:
+        raise SystemExit(sentence(error)) from error
+    print(f"{len(x)} samples: {args.out}")
+    return 0
+
+
+def _drawn(args: argparse.Namespace) -> tuple[torch.Tensor, tuple[float, float], int]:
+    if args.n < 1:
+        raise ValueError(f"The number of samples must be at least 1, but got {args.n}.")
+    sampler = sampler_from({name.lower(): name for name in SAMPLERS}.get(args.sampler.lower(), args.sampler))
+    device = resolve(args.device)
+    loaded = load(args.checkpoint)
+    labels = _labels(args.labels, loaded.denoiser.classes)
+    denoiser: Denoiser = loaded.denoiser.to(device)
+    if labels is not None:
+        denoiser = Conditioned(denoiser, torch.tensor([labels[i % len(labels)] for i in range(args.n)]))
+    states = reverse(
+        denoiser,
+        sampler,
+        grids.uniform(denoiser.schedule, args.steps),
+        n=args.n,
+        shape=tuple(loaded.config["data"]["shape"]),
+        generator=torch.Generator().manual_seed(args.seed),
+    )
+    columns = len(labels) if labels is not None and len(labels) > 1 else 10
+    return final(states).cpu(), _range(loaded), columns
+
+
+def _labels(text: str | None, classes: int | None) -> list[int] | None:
+    if text is None:
+        return None if classes is None else list(range(classes))
+    if classes is None:
+        raise ValueError("This checkpoint's network knows no classes; sample it without --labels.")
+    try:
+        labels = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"--labels must be whole numbers with commas between them, but got {text!r}.") from error
+    if not all(0 <= label < classes for label in labels):
+        raise ValueError(f"--labels must lie between 0 and {classes - 1}, but got {text}.")
+    return labels
+
+
+def _range(loaded: Checkpoint) -> tuple[float, float]:
+    return loaded.denoiser.clip or (-3.0, 3.0)
