@@ -19,7 +19,7 @@ class DenoisingLoss:
 
     Attributes:
         mean: over the batch, a scalar that carries gradients.
-        per_sample: (n,), detached from nothing; its mean is `mean`.
+        per_sample: (n,), with gradients too; its mean is `mean`.
         t: (n,), where each sample was noised.
     """
 

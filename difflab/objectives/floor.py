@@ -50,22 +50,27 @@ def floor(
     n: int = 16_384,
     generator: Generator | None = None,
     conditional: bool = False,
+    unlabelled: float = 0.0,
 ) -> Estimate:
     """The floor of the training loss: `floor_profile` averaged over the times that training draws, from `n` samples
     of x_t.
 
-    `conditional`: of a network that is told the class.
+    `conditional`: of a network that is told the class. `unlabelled`: the share of the rows that are without it
+    nevertheless, to learn all classes together: a training's is `Settings.unlabelled`. Raises ValueError for a share
+    outside of [0, 1].
     """
+    if not 0 <= unlabelled <= 1:
+        raise ValueError(f"unlabelled must be a share in [0, 1], but got {unlabelled!r}.")
     size = max(1, n // _ROUNDS)
-    rounds = torch.stack(
-        [
-            _expected(
-                oracle, None, prediction, *_draw(oracle, draw_times(size, generator), generator, conditional)
-            ).mean()
-            for _ in range(_ROUNDS)
-        ]
-    )
-    return Estimate(rounds.mean().item(), (rounds.std() / _ROUNDS**0.5).item())
+    rounds = []
+    for _ in range(_ROUNDS):
+        x_t, t, labels = _draw(oracle, draw_times(size, generator), generator, conditional)
+        mean = _expected(oracle, None, prediction, x_t, t, labels).mean()
+        if labels is not None and unlabelled > 0:
+            mean = torch.lerp(mean, _expected(oracle, None, prediction, x_t, t, None).mean(), unlabelled)
+        rounds.append(mean)
+    values = torch.stack(rounds)
+    return Estimate(values.mean().item(), (values.std() / _ROUNDS**0.5).item())
 
 
 def floor_profile(

@@ -8,6 +8,7 @@ from difflab.denoisers import ExactDenoiser, NetworkDenoiser
 from difflab.objectives import T_MIN, floor, floor_profile, loss_profile
 from difflab.predictions import from_x0
 from difflab.schedules import Geometric, VPCosine, VPLinear
+from difflab.training import prepare
 
 STD = 0.5
 GAUSSIAN = GaussianMixture([1.0], [[0.7]], STD**2)
@@ -103,3 +104,57 @@ def test_knowing_the_class_lowers_the_floor():
     alpha, sigma = VPCosine().alpha_sigma(times.double())
     exact = std**2 / (alpha**2 * std**2 + sigma**2)
     np.testing.assert_allclose(given.value, exact, rtol=1e-4)
+
+
+def test_rows_without_a_label_take_their_share_of_the_floor():
+    oracle = ExactDenoiser(GaussianMixture.ring(), VPCosine())
+
+    def at(**options):
+        return floor(oracle, "v", n=2048, generator=torch.Generator().manual_seed(0), **options)
+
+    told, untold = at(conditional=True), at()
+    assert untold.value > told.value + 8 * (told.error + untold.error)
+    # the same x_t at every share, so both ends and all between are exact, but for rounding
+    assert at(conditional=True, unlabelled=0.0) == told
+    assert at(conditional=True, unlabelled=1.0) == pytest.approx(untold, rel=1e-12)
+    for share in (0.09375, 0.5):
+        expected = (1 - share) * told.value + share * untold.value
+        assert at(conditional=True, unlabelled=share).value == pytest.approx(expected, rel=1e-12)
+    assert at(unlabelled=0.5) == untold  # no row has a label to lose
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match=r"a share in \[0, 1\]"):
+        floor(ExactDenoiser(GAUSSIAN, VPCosine()), "v", conditional=True, unlabelled=share)
+
+
+@pytest.mark.parametrize("label_dropout", [0.0, 0.1, 0.4])
+def test_it_is_the_loss_of_a_training_whose_network_is_exact(label_dropout):
+    """The very loss of `Run`, label dropout included, with the oracle for a network: its mean is the floor."""
+    data, schedule = GaussianMixture.ring(), VPCosine()
+    oracle = ExactDenoiser(data, schedule)
+
+    class Oracle(NetworkDenoiser):
+        classes = 8
+
+        def predict_at(self, x_t, alpha, sigma, labels=None):
+            t = schedule.t_of_log_snr(2 * (alpha.log() - sigma.log())).flatten()
+            mean, lost = oracle(x_t, t).mean, labels == self.classes
+            mean[~lost] = oracle(x_t[~lost], t[~lost], labels[~lost]).mean
+            return from_x0("v", mean, x_t, alpha, sigma)
+
+    run = prepare(
+        Oracle(nn.Linear(2, 2), schedule, "v"), data, steps=1, batch=128, label_dropout=label_dropout,
+        generator=torch.Generator().manual_seed(1), device="cpu",
+    )  # fmt: skip
+    losses = torch.stack([run.loss() for _ in range(100)]).double()
+    unlabelled = run.settings.unlabelled
+    assert unlabelled == int(128 * label_dropout) / 128
+    generator = torch.Generator().manual_seed(2)
+    least = floor(oracle, "v", n=65_536, generator=generator, conditional=True, unlabelled=unlabelled)
+    error = (losses.var() / len(losses) + least.error**2).sqrt()
+    assert abs(losses.mean() - least.value) < 4 * error
+    if label_dropout == 0.4:  # it would be noticed if the dropped labels were forgotten
+        told = floor(oracle, "v", n=65_536, generator=torch.Generator().manual_seed(3), conditional=True)
+        assert losses.mean() - told.value > 8 * error
