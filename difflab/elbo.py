@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Generator, Tensor
@@ -21,7 +22,7 @@ from .data import DataSet
 from .decoders import decoder_of
 from .denoisers import Denoiser, ExactDenoiser
 
-__all__ = ["Terms", "gap", "optimal", "prior_term", "stratified", "term", "terms"]
+__all__ = ["Options", "Terms", "gap", "optimal", "prior_term", "stratified", "term", "terms"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,23 +89,42 @@ class Terms:
         )
 
 
+class Options(TypedDict, total=False):
+    """What all estimates take, by keyword.
+
+    generator: a CPU generator; the same seed gives the same draws, whatever the denoiser.
+    variance: "large" (by default) or "small".
+    likelihood: "discretised" or "density", to insist; by default what the data calls for.
+    conditional: pass each sample's label to the denoiser.
+    device: where the denoiser is; the CPU by default.
+    max_batch: rows at a time, 4096 by default.
+    """
+
+    generator: Generator | None
+    variance: str
+    likelihood: str | None
+    conditional: bool
+    device: str | torch.device
+    max_batch: int
+
+
 def terms(
     denoiser: Denoiser,
     chain: MarkovChain,
     data: DataSet,
     *,
     samples_per_step: int = 32,
-    generator: Generator | None = None,
-    **options: object,
+    oracle: ExactDenoiser | None = None,
+    **options: Unpack[Options],
 ) -> Terms:
-    """Every term by itself: T * samples_per_step rows. Options and errors as of `stratified`."""
+    """Every term by itself: T * samples_per_step rows. As `stratified`."""
     bins = max(1, chain.steps - 1)
-    return stratified(denoiser, chain, data, bins=bins, per_bin=samples_per_step, generator=generator, **options)  # type: ignore[arg-type]
+    return stratified(denoiser, chain, data, bins=bins, per_bin=samples_per_step, oracle=oracle, **options)
 
 
-def optimal(chain: MarkovChain, data: DataSet, **options: object) -> Terms:
+def optimal(chain: MarkovChain, data: DataSet, *, samples_per_step: int = 32, **options: Unpack[Options]) -> Terms:
     """The terms of the oracle of `data`: the least any denoiser can have. As `terms`."""
-    return terms(ExactDenoiser(data, chain.schedule), chain, data, **options)  # type: ignore[arg-type]
+    return terms(ExactDenoiser(data, chain.schedule), chain, data, samples_per_step=samples_per_step, **options)
 
 
 def stratified(
@@ -114,13 +134,8 @@ def stratified(
     *,
     bins: int = 24,
     per_bin: int = 8,
-    generator: Generator | None = None,
-    variance: str = "large",
-    likelihood: str | None = None,
-    conditional: bool = False,
     oracle: ExactDenoiser | None = None,
-    device: str | torch.device = "cpu",
-    max_batch: int = 4096,
+    **options: Unpack[Options],
 ) -> Terms:
     """The terms in `bins` groups of neighbouring steps, in nats, for (bins + 1) * per_bin rows of the denoiser.
 
@@ -128,20 +143,16 @@ def stratified(
         denoiser: an `ExactDenoiser` of this very `data` is its own oracle.
         bins: at most one for each of the T - 1 steps.
         per_bin: draws (x_0, k, eps) for each bin and for L_0; even.
-        generator: a CPU generator; the same seed gives the same draws, whatever the denoiser.
-        variance: "large" or "small".
-        likelihood: "discretised" or "density", to insist; by default what the data calls for.
-        conditional: pass each sample's label to the denoiser.
         oracle: the exact denoiser of `data`, to reduce the noise (see `bound`).
-        device: where the denoiser is.
-        max_batch: rows at a time.
+        options: see `Options`.
 
     Raises ValueError if bins, per_bin, the schedules, the likelihood or the oracle's data do not fit.
     """
     if oracle is None and isinstance(denoiser, ExactDenoiser) and denoiser.data is data:
         oracle = denoiser
     _check_oracle(oracle, data)
-    decoder = decoder_of(data, likelihood)
+    design = _Design(chain, data, bins, per_bin, **options)
+    variance, decoder = design.variance, design.decoder
     check(chain, denoiser, variance)
 
     def values(x0: Tensor, k: Tensor, eps: Tensor, *labels: Tensor) -> Tensor:
@@ -150,9 +161,7 @@ def stratified(
         truth = predicted if oracle is denoiser else None if oracle is None else oracle(x_k, t, *labels)
         return term_of(chain, x0, k, predicted.mean, decoder=decoder, variance=variance, truth=truth)
 
-    design = _Design(chain, data, bins, per_bin, generator, conditional, variance)
-    constant = quadratic(chain, variance, data.dim)[0]
-    return design.estimate(values, constant, prior_term(chain, data), device, max_batch)
+    return design.estimate(values, quadratic(chain, variance, data.dim)[0], prior_term(chain, data))
 
 
 def gap(
@@ -163,12 +172,7 @@ def gap(
     *,
     bins: int = 24,
     per_bin: int = 8,
-    generator: Generator | None = None,
-    variance: str = "large",
-    likelihood: str | None = None,
-    conditional: bool = False,
-    device: str | torch.device = "cpu",
-    max_batch: int = 4096,
+    **options: Unpack[Options],
 ) -> Terms:
     """Learned minus optimal, both at the same x_0, k and eps, so that what is left has little noise. As `stratified`.
 
@@ -176,7 +180,8 @@ def gap(
     L_T is 0. `stratified(oracle, ...)` with many rows, once, plus this with few rows, often, is the learned ELBO live.
     """
     _check_oracle(oracle, data)
-    decoder = decoder_of(data, likelihood)
+    design = _Design(chain, data, bins, per_bin, **options)
+    variance, decoder = design.variance, design.decoder
     check(chain, denoiser, variance)
 
     def values(x0: Tensor, k: Tensor, eps: Tensor, *labels: Tensor) -> Tensor:
@@ -188,9 +193,8 @@ def gap(
         )
         return learned - least
 
-    design = _Design(chain, data, bins, per_bin, generator, conditional, variance)
     nothing = torch.zeros(chain.steps + 1, dtype=torch.float64)  # the constants are the same on both sides
-    return design.estimate(values, nothing, 0.0, device, max_batch)
+    return design.estimate(values, nothing, 0.0)
 
 
 class _Design:
@@ -202,10 +206,16 @@ class _Design:
         data: DataSet,
         bins: int,
         per_bin: int,
-        generator: Generator | None,
-        conditional: bool,
-        variance: str,
+        *,
+        generator: Generator | None = None,
+        variance: str = "large",
+        likelihood: str | None = None,
+        conditional: bool = False,
+        device: str | torch.device = "cpu",
+        max_batch: int = 4096,
     ) -> None:
+        self.variance, self.decoder = variance, decoder_of(data, likelihood)
+        self.device, self.max_batch = device, max_batch
         if bins < 1 or per_bin < 2 or per_bin % 2:
             raise ValueError(f"Give 1 bin or more and an even number of draws for each, not {bins} and {per_bin}.")
         if conditional and data.classes is None:
@@ -225,17 +235,10 @@ class _Design:
         eps = torch.randn(x0.shape, generator=generator)
         self.draws = [x0, self.k, eps] + ([labels] if conditional and labels is not None else [])
 
-    def estimate(
-        self,
-        values: Callable[..., Tensor],
-        constant: Tensor,
-        L_T: float,
-        device: str | torch.device,
-        max_batch: int,
-    ) -> Terms:
+    def estimate(self, values: Callable[..., Tensor], constant: Tensor, L_T: float) -> Terms:
         with torch.no_grad():
-            batches = zip(*(d.split(max_batch) for d in self.draws), strict=True)
-            parts = [values(*(d.to(device) for d in batch)).cpu() for batch in batches]
+            batches = zip(*(d.split(self.max_batch) for d in self.draws), strict=True)
+            parts = [values(*(d.to(self.device) for d in batch)).cpu() for batch in batches]
         pairs = ((torch.cat(parts) - constant[self.k]) / self.chance).reshape(-1, self.half, 2)
         known = torch.stack([part.sum() for part in constant[1:].split(self.ends.diff().tolist())])
         mean = known + pairs.mean((1, 2))
