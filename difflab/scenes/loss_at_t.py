@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 TIMES = 41
 FLOOR_ROWS = 512  # samples at each time
-EXCESS_ROWS = {"points": 128, "images": 32}  # less: measured again and again while training
+EXCESS_ROWS = {"points": 128, "images": 8}  # less: measured again and again while training
 
 
 def times() -> Tensor:

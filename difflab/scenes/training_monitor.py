@@ -16,7 +16,7 @@ from .base import Scene
 if TYPE_CHECKING:
     from ..training import Trainer
 
-LOOK = 0.1  # seconds between two looks at the trainer: the eye needs no more, and the training thread keeps the interpreter
+LOOK = 0.2  # seconds between two looks at the trainer: the eye needs no more, and the training thread keeps the interpreter
 SMOOTH = 8  # points of the curve that the number beside it averages: one batch alone would flicker
 ENDS = ("finished", "failed", "stopped")
 STATES = ["idle", "running", "paused", "finished", "failed", "stopped"]

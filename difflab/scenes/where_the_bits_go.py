@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BINS = 40
 OPTIMAL_ROWS = {"points": 512, "images": 64}  # a bin: the oracle of 1,797 digits costs more than that of 8 modes
-LEARNED_ROWS = 16
+LEARNED_ROWS = {"points": 16, "images": 8}  # a bin: few, since they are drawn again and again while training
 
 
 class WhereTheBitsGo(Scene):
@@ -124,7 +124,7 @@ class WhereTheBitsGo(Scene):
     def measure(self, denoiser: Denoiser) -> None:
         """Put the terms of `denoiser` beside the optimal ones: the optimum plus the gap, measured at the same noise.
 
-        Computes on the calling thread, (BINS + 1) * 16 rows of the denoiser. Nothing is shown if data, schedule or steps
+        Computes on the calling thread, (BINS + 1) * LEARNED_ROWS rows of the denoiser. Nothing is shown if data, schedule or steps
         have changed meanwhile, or if the denoiser's schedule is not the scene's.
         """
         from ..elbo import gap
@@ -144,7 +144,7 @@ class WhereTheBitsGo(Scene):
             best.chain,
             best.data,
             bins=BINS,
-            per_bin=LEARNED_ROWS,
+            per_bin=LEARNED_ROWS["images" if best.data.is_image else "points"],
             generator=_generator(
                 self.seed + 1
             ),  # noise of its own: the errors of optimum and gap are added as independent
