@@ -20,13 +20,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.svm import SVC
 from torch import Tensor
 
+from difflab.commands.picture import png
 from difflab.data import digits
 from difflab.denoisers import Conditioned, NetworkDenoiser
 from difflab.samplers import DDIM, final, grids, sample
 from difflab.schedules import VPCosine
 from difflab.training import train
 from difflab.training.checkpoint import write_atomically
-from difflab.training.picture import png
 
 PER_CLASS, SAMPLER_STEPS = 20, 50
 NETWORK: dict[str, Any] = {"prediction": "v"}

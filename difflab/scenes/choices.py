@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..data import DataSet, GaussianMixture, digits, two_moons
+from ..data import DataSet, GaussianMixture
+from ..data.names import named
 
 DEFAULT_SCHEDULE: dict[str, Any] = {"name": "VPCosine", "params": {"s": 0.008}}
 
@@ -44,33 +44,22 @@ SAMPLERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "AnnealedLangevinNoisy": ("annealed Langevin, not denoised", "AnnealedLangevin", {"denoise": False}),
 }
 
-DATA: dict[str, tuple[str, Callable[[], DataSet]]] = {
-    "ring": ("ring of eight", GaussianMixture.ring),
-    "grid": ("3 x 3 grid", GaussianMixture.grid),
-    "random": ("random mixture", GaussianMixture.random),
-    "moons": ("two moons", two_moons),
-    "digits": ("digits 8x8", digits),
+#: how the data sets of `difflab.data.NAMES` are called on screen
+DATA = {
+    "ring": "ring of eight",
+    "grid": "3 x 3 grid",
+    "random": "random mixture",
+    "moons": "two moons",
+    "digits": "digits 8x8",
 }
 
 
-def known(name: str) -> str:
-    """`name` itself if it is one of DATA, else ValueError."""
-    if name not in DATA:
-        raise ValueError(f"There is no data named {name!r}; choose one of {', '.join(DATA)}.")
-    return name
-
-
-def data_named(name: str) -> DataSet:
-    """The data set of this name in DATA. ValueError for an unknown one."""
-    return DATA[known(name)][1]()
-
-
 def as_data(data: DataSet | str | None) -> DataSet:
-    """A data set, one of the names in DATA, or None for the ring of eight. TypeError for anything else."""
+    """A data set, one of the names in `difflab.data.NAMES`, or None for the ring of eight. TypeError for anything else."""
     if data is None:
         return GaussianMixture.ring()
     if isinstance(data, str):
-        return data_named(data)
+        return named(data)
     if not isinstance(data, DataSet):
         raise TypeError(f"data must be a data set or one of {', '.join(DATA)}, but got {type(data).__name__}.")
     return data

@@ -10,9 +10,10 @@ import anywidget
 import traitlets
 
 from ..data import DataSet
+from ..data.names import maker, named
 from . import loss_at_t
 from .base import Scene
-from .choices import DATA, data_named, known, schedule_of
+from .choices import DATA, schedule_of
 from .data_facts import facts_of
 from .forward_noising import ForwardNoising
 from .reverse_trajectories import ReverseTrajectories
@@ -53,7 +54,7 @@ class Lab(Scene):
     monitor = anywidget.WidgetTrait().tag(sync=True)
     reverse = anywidget.WidgetTrait().tag(sync=True)
     preset = traitlets.Unicode("ring").tag(sync=True)
-    presets = traitlets.List([{"name": k, "label": v[0]} for k, v in DATA.items()]).tag(sync=True)
+    presets = traitlets.List([{"name": k, "label": v} for k, v in DATA.items()]).tag(sync=True)
     tab = traitlets.Enum(TABS, "overview").tag(sync=True)
     profile = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     facts = traitlets.List(traitlets.Dict()).tag(sync=True)
@@ -69,7 +70,7 @@ class Lab(Scene):
         seed: int = 0,
         train_steps: int | None = None,
     ) -> None:
-        data = data_named(preset)
+        data = named(preset)
         self.train_steps = train_steps
         self._learned_at, self._learned_cost = 0.0, 0.0
         self._floor: list[float] = []  # at the profile's times, under _floor_schedule
@@ -100,7 +101,8 @@ class Lab(Scene):
     @traitlets.validate("preset")
     def _known_preset(self, proposal: dict[str, Any]) -> str:
         try:
-            return known(proposal["value"])
+            maker(proposal["value"])
+            return str(proposal["value"])
         except ValueError as e:
             raise traitlets.TraitError(str(e)) from None
 
@@ -132,7 +134,8 @@ class Lab(Scene):
         return ("preset", "seed", "save_page")
 
     def on_preset(self, name: str) -> None:
-        self.publish(preset=known(name))
+        maker(name)  # an unknown name ends here
+        self.publish(preset=name)
 
     def on_seed(self, seed: int) -> None:
         self.publish(seed=seed)
@@ -147,7 +150,7 @@ class Lab(Scene):
     # -- links between the scenes ------------------------------------------------------------------------------------------
 
     def _choose(self, preset: str) -> None:
-        data = data_named(preset)  # an unknown name ends here, with nothing lost
+        data = named(preset)  # an unknown name ends here, with nothing lost
         self.monitor.detach()
         for scene in (self.forward, self.reverse, self.bits):
             scene.show(data, self.seed)

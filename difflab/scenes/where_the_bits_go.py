@@ -124,8 +124,8 @@ class WhereTheBitsGo(Scene):
     def measure(self, denoiser: Denoiser) -> None:
         """Put the terms of `denoiser` beside the optimal ones: the optimum plus the gap, measured at the same noise.
 
-        Computes on the calling thread, (BINS + 1) * LEARNED_ROWS rows of the denoiser. Nothing is shown if data, schedule or steps
-        have changed meanwhile, or if the denoiser's schedule is not the scene's.
+        Computes on the calling thread, (BINS + 1) * LEARNED_ROWS rows of the denoiser. Nothing is shown if data, schedule
+        or steps have changed meanwhile, or if the denoiser's schedule is not the scene's.
         """
         from ..elbo import gap
 

@@ -34,6 +34,7 @@ COSINE = 16 * U / 4.5e-5
 CASES = [
     ("VPLinear", {"beta_min": 1e-4, "beta_max": 0.02}, 32 * U / 1e-4),
     ("VPLinear", {"beta_min": 1e-3, "beta_max": 0.3}, 32 * U / 1e-3),
+    ("VPLinear", {"beta_min": 1e-5, "beta_max": 0.08}, 32 * U / 1e-5),  # held back before the first step
     ("VPCosine", {"s": 0.008}, COSINE),
     ("VPCosine", {"s": 0.3}, COSINE),
     ("Geometric", {"sigma_min": 0.01, "sigma_max": 50.0}, 80 * U),

@@ -56,9 +56,10 @@ export function logAlphaBarLinear(betaMin: number, betaMax: number, t: number): 
   if (d === 0) return k * Math.log1p(-betaMin);
   const x = (1 - betaMin) / d + 1;
   const u = k / x;
-  return (
-    k * Math.log1p(d - betaMin) + x * entropyDefect(u) + 0.5 * Math.log1p(-u) + stirlingTail(x) - stirlingTail(x - k)
-  );
+  const log =
+    k * Math.log1p(d - betaMin) + x * entropyDefect(u) + 0.5 * Math.log1p(-u) + stirlingTail(x) - stirlingTail(x - k);
+  // before the first step the continuation may rise above 1, if betas start lower than they rise
+  return Math.min(log, (Math.log1p(-betaMin) * k) / 2);
 }
 
 function param(schedule: Schedule, name: string): number {
