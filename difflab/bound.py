@@ -126,7 +126,7 @@ def model_log_vars(chain: MarkovChain, variance: str) -> Tensor:
 
 def check(chain: MarkovChain, denoiser: Denoiser, variance: str) -> None:
     """Raises ValueError, in one sentence, if these three cannot be combined."""
-    if denoiser.schedule != chain.schedule:
+    if getattr(denoiser, "schedule", chain.schedule) != chain.schedule:
         raise ValueError(f"The denoiser was made for {denoiser.schedule}, but the chain follows {chain.schedule}.")
     model_log_vars(chain, variance)
 

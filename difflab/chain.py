@@ -29,8 +29,11 @@ class MarkovChain:
     """
 
     def __init__(self, schedule: Schedule, steps: int) -> None:
-        if isinstance(steps, bool) or int(steps) != steps or steps < 1:
-            raise ValueError(f"A chain needs a whole number of steps, T >= 1, but got {steps}.")
+        if not isinstance(schedule, Schedule):
+            raise TypeError(f"A chain needs a Schedule such as VPCosine(), but got {schedule!r}.")
+        whole = isinstance(steps, (int, float)) and not isinstance(steps, bool) and steps == steps // 1
+        if not whole or steps < 1:
+            raise ValueError(f"A chain needs a whole number of steps, T >= 1, but got {steps!r}.")
         self._fill(schedule, *schedule.table(int(steps)))
 
     @classmethod
@@ -75,7 +78,7 @@ class MarkovChain:
 
     def step(self, before: Tensor, k: int | Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(x_k | x_{k-1} = before), k >= 1."""
-        ratio = self.alpha / self.alpha.roll(1)
+        ratio = _after_data(self.alpha[1:] / self.alpha[:-1])
         return self.at(ratio, k, before) * before, self.at(self.beta.log(), k, before)
 
     def posterior(self, x_k: Tensor, x0: Tensor, k: int | Tensor) -> tuple[Tensor, Tensor]:
@@ -86,12 +89,16 @@ class MarkovChain:
     def at(self, table: Tensor, k: int | Tensor, like: Tensor) -> Tensor:
         """Entries `k` of a table, on the device and in the dtype of `like`, shaped to multiply (n, *shape).
 
-        Raises IndexError for k outside 0..T.
+        Raises IndexError for an index k outside 0..T, or at 0 for a table that begins at 1; ValueError if k are not one
+        index or one for each row.
         """
         if isinstance(k, int):
-            if not 0 <= k <= self.steps:
-                raise IndexError(f"k is {k}, but this chain has steps 0 (data) to {self.steps} (noise).")
+            first = int(bool(table[0].isnan()))
+            if not first <= k <= self.steps:
+                raise IndexError(f"k is {k}, but here this chain has steps {first} to {self.steps} (0 is data).")
             return table[k].to(like.device, like.dtype)
+        if not isinstance(k, Tensor) or k.dtype != torch.int64 or k.shape != like.shape[:1]:
+            raise ValueError(f"k must be one index or {len(like)} of them, int64, one for each sample.")
         # gather on the device of `like`: indexing a CPU table with a device index would pass unnoticed in a dry run
         entries = table.to(like.device, like.dtype).gather(0, k.to(like.device))
         return entries.reshape(-1, *[1] * (like.ndim - 1))

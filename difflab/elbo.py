@@ -21,6 +21,7 @@ from .chain import MarkovChain
 from .data import DataSet
 from .decoders import decoder_of
 from .denoisers import Denoiser, ExactDenoiser
+from .denoisers.base import Checked
 
 __all__ = ["Options", "Terms", "gap", "optimal", "prior_term", "stratified", "term", "terms"]
 
@@ -154,10 +155,11 @@ def stratified(
     design = _Design(chain, data, bins, per_bin, **options)
     variance, decoder = design.variance, design.decoder
     check(chain, denoiser, variance)
+    asked = Checked(denoiser)
 
     def values(x0: Tensor, k: Tensor, eps: Tensor, *labels: Tensor) -> Tensor:
         x_k, t = noised(chain, x0, k, eps)
-        predicted = denoiser(x_k, t, *labels)
+        predicted = asked(x_k, t, *labels)
         truth = predicted if oracle is denoiser else None if oracle is None else oracle(x_k, t, *labels)
         return term_of(chain, x0, k, predicted.mean, decoder=decoder, variance=variance, truth=truth)
 
@@ -183,13 +185,14 @@ def gap(
     design = _Design(chain, data, bins, per_bin, **options)
     variance, decoder = design.variance, design.decoder
     check(chain, denoiser, variance)
+    asked = Checked(denoiser)
 
     def values(x0: Tensor, k: Tensor, eps: Tensor, *labels: Tensor) -> Tensor:
         x_k, t = noised(chain, x0, k, eps)
         truth = oracle(x_k, t, *labels)
         learned, least = (
             term_of(chain, x0, k, mean, decoder=decoder, variance=variance, truth=truth)
-            for mean in (denoiser(x_k, t, *labels).mean, truth.mean)
+            for mean in (asked(x_k, t, *labels).mean, truth.mean)
         )
         return learned - least
 
@@ -239,6 +242,8 @@ class _Design:
         with torch.no_grad():
             batches = zip(*(d.split(self.max_batch) for d in self.draws), strict=True)
             parts = [values(*(d.to(self.device) for d in batch)).cpu() for batch in batches]
+        if any(part.device.type != "meta" and not bool(part.isfinite().all()) for part in parts):
+            raise FloatingPointError("The denoiser returned nan or inf, so its bound is not a number.")
         pairs = ((torch.cat(parts) - constant[self.k]) / self.chance).reshape(-1, self.half, 2)
         known = torch.stack([part.sum() for part in constant[1:].split(self.ends.diff().tolist())])
         mean = known + pairs.mean((1, 2))

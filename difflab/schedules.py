@@ -30,6 +30,12 @@ class Schedule(ABC):
 
     variance_preserving: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        """Subclasses check their own bounds after this."""
+        for key, value in self.params.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ValueError(f"{self.name}'s parameter {key} must be a number, but got {value!r}.")
+
     @abstractmethod
     def _alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """alpha and sigma for float64 `t` > 0, any shape."""
@@ -50,9 +56,13 @@ class Schedule(ABC):
     def alpha_sigma(self, t: float | Tensor) -> tuple[Tensor, Tensor]:
         """(alpha, sigma) at `t`, shaped as `t`: float64 for a number, the dtype and device of `t` for a tensor."""
         if not isinstance(t, Tensor):
+            if not isinstance(t, (int, float)):
+                raise TypeError(f"t must be a number or a tensor, but got a {type(t).__name__}.")
             if not 0.0 <= t <= 1.0:
                 raise ValueError(f"t is {t}, but time runs from 0 (data) to 1 (noise).")
             t = torch.tensor(t, dtype=torch.float64)
+        elif not t.is_floating_point():
+            t = t.double()
         work = in_float64(t)
         alpha, sigma = self._alpha_sigma(work.clamp(min=FIRST_T))
         data = work == 0
@@ -102,6 +112,7 @@ class VPLinear(Schedule):
     beta_max: float = 0.02
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.beta_min < self.beta_max <= 0.5:
             raise ValueError(
                 f"VPLinear needs 0 < beta_min < beta_max <= 0.5, but got beta_min={self.beta_min}, beta_max={self.beta_max}."
@@ -134,6 +145,7 @@ class VPCosine(Schedule):
     s: float = 0.008
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.s <= 1:
             raise ValueError(f"VPCosine needs an offset 0 < s <= 1, but got s={self.s}.")
 
@@ -163,6 +175,7 @@ class Geometric(Schedule):
     variance_preserving: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         low, high = _SIGMAS
         got = f"but got sigma_min={self.sigma_min}, sigma_max={self.sigma_max}."
         if not 0 < self.sigma_min < self.sigma_max:

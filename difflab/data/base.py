@@ -55,5 +55,5 @@ class DataSet(ABC):
 
 
 def check_count(n: int) -> None:
-    if isinstance(n, bool) or int(n) != n or n < 0:
-        raise ValueError(f"The number of samples must be a whole number, 0 or more, but got {n}.")
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+        raise ValueError(f"The number of samples must be a whole number, 0 or more, but got {n!r}.")

@@ -65,6 +65,7 @@ class GaussianMixture(DataSet):
     @classmethod
     def ring(cls, components: int = 8, radius: float = 4.0, std: float = 0.2) -> GaussianMixture:
         """Equal modes on a circle, scaled to unit variance per coordinate; the ratio of `std` to `radius` is kept."""
+        _check_components(components)
         angle = 2 * np.pi * np.arange(components) / components
         means = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
         return cls(np.ones(components), means, std**2, f"ring of {components}").standardised()
@@ -72,6 +73,7 @@ class GaussianMixture(DataSet):
     @classmethod
     def grid(cls, side: int = 3, spacing: float = 2.0, std: float = 0.2) -> GaussianMixture:
         """side x side equal modes on a square lattice, scaled to unit variance per coordinate."""
+        _check_components(side)
         axis = spacing * (np.arange(side) - (side - 1) / 2)
         means = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
         return cls(np.ones(side * side), means, std**2, f"{side} x {side} grid").standardised()
@@ -79,6 +81,8 @@ class GaussianMixture(DataSet):
     @classmethod
     def random(cls, components: int = 6, dim: int = 2, seed: int = 0) -> GaussianMixture:
         """Random weights, means and full covariances, scaled to unit variance (over all coordinates)."""
+        _check_components(components)
+        _check_components(dim)
         rng = np.random.default_rng(seed)
         means = rng.uniform(-3, 3, (components, dim))
         roots = 0.35 * rng.standard_normal((components, dim, dim))
@@ -161,6 +165,11 @@ class GaussianMixture(DataSet):
             if self.dim == 1:
                 break
         return total
+
+
+def _check_components(count: int) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ValueError(f"A mixture's components and dimensions are whole numbers of at least 1, but got {count!r}.")
 
 
 def _full(covariances: np.ndarray, count: int, dim: int) -> np.ndarray:

@@ -34,6 +34,42 @@ class Denoiser(Protocol):
         ...
 
 
+class Checked:
+    """A denoiser whose answers are looked at before anything is computed from them: anybody's may come here.
+
+    TypeError if `denoiser` has no schedule or returns no Posterior, ValueError if its mean is not shaped like x_t.
+    """
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        if not callable(denoiser) or not isinstance(getattr(denoiser, "schedule", None), Schedule):
+            raise TypeError(
+                f"A denoiser is called with (x_t, t) and has a schedule; this {type(denoiser).__name__} is none."
+            )
+        self.denoiser, self.schedule = denoiser, denoiser.schedule
+
+    def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
+        answer = self.denoiser(x_t, t) if labels is None else self.denoiser(x_t, t, labels)
+        mean = getattr(answer, "mean", None)
+        if not isinstance(mean, Tensor):
+            raise TypeError(f"A denoiser must return a Posterior, but this one returned a {type(answer).__name__}.")
+        if mean.shape != x_t.shape:
+            raise ValueError(
+                f"A denoiser's mean must be shaped like x_t, {tuple(x_t.shape)}, but this one's is {tuple(mean.shape)}."
+            )
+        return answer
+
+
+def check_samples(x_t: Tensor, shape: tuple[int, ...] | None) -> None:
+    """Raises TypeError unless `x_t` holds floating-point numbers, ValueError unless it is (n, *shape); None is any shape."""
+    if not isinstance(x_t, Tensor) or not x_t.is_floating_point():
+        kind = x_t.dtype if isinstance(x_t, Tensor) else type(x_t).__name__
+        raise TypeError(f"Samples must be a tensor of floating-point numbers, but got {kind}.")
+    if x_t.ndim == 0 or (shape is not None and tuple(x_t.shape[1:]) != tuple(shape)):
+        raise ValueError(
+            f"Samples must have the shape (n, {', '.join(map(str, shape or ()))}), but got {tuple(x_t.shape)}."
+        )
+
+
 def noise_level(schedule: Schedule, t: float | Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """(alpha, sigma) at `t` in the dtype and on the device of `x`, shaped to multiply x (n, *shape).
 

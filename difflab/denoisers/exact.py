@@ -15,7 +15,7 @@ from torch import Tensor
 from ..data import DataSet, FiniteSet, GaussianMixture
 from ..device import has_float64
 from ..schedules import Schedule
-from .base import Posterior, check_labels, noise_level
+from .base import Posterior, check_labels, check_samples, noise_level
 
 _CHUNK = 2**22  # pairs (sample, component) at a time: 32 MB in float64
 
@@ -32,6 +32,8 @@ class ExactDenoiser:
     """
 
     def __init__(self, data: DataSet, schedule: Schedule) -> None:
+        if not isinstance(schedule, Schedule):
+            raise TypeError(f"An exact denoiser needs a Schedule such as VPCosine(), but got {schedule!r}.")
         self.data, self.schedule = data, schedule
         self._components: _Gaussians | _Points
         if isinstance(data, GaussianMixture):
@@ -61,11 +63,8 @@ class ExactDenoiser:
     def _evaluate(
         self, x_t: Tensor, t: float | Tensor, labels: Tensor | None, density: bool = False
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        check_samples(x_t, self.data.shape)
         n = len(x_t)
-        if x_t.shape[1:] != self.data.shape:
-            raise ValueError(
-                f"This oracle denoises samples of the shape {self.data.shape}, but got {tuple(x_t.shape[1:])}."
-            )
         if labels is not None:
             check_labels(labels, self.data.classes, n)
         dtype = torch.float64 if has_float64(x_t.device) else torch.float32

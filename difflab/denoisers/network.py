@@ -18,7 +18,7 @@ from ..data import DataSet
 from ..networks import network_for, network_from
 from ..predictions import Prediction, to_x0
 from ..schedules import Schedule, schedule_from
-from .base import Posterior, check_labels, noise_level
+from .base import Posterior, check_labels, check_samples, noise_level
 
 TRAINABLE: tuple[str, ...] = ("eps", "x0", "v")
 _FLATTEST = 20.0  # log-SNR beyond which levels look alike
@@ -104,6 +104,7 @@ class NetworkDenoiser(nn.Module):
         `x_t` (n, *shape); `t` one time or (n,); `labels` (n,) int64, or None for all classes together.
         At t = 0 it is x_t itself.
         """
+        check_samples(x_t, self.shape)
         alpha, sigma = noise_level(self.schedule, t, x_t)
         value = self.predict_at(x_t, alpha, sigma, self._checked(labels, len(x_t)))
         mean = to_x0(self.prediction, value, x_t, alpha, sigma)

@@ -15,6 +15,8 @@ import torch
 from torch import Generator, Tensor
 
 from ..denoisers import Denoiser
+from ..denoisers.base import Checked, check_samples
+from ..device import resolve
 from ..schedules import Schedule
 from . import grids
 from .noise import NoisePool
@@ -93,9 +95,13 @@ def sample(
         device: where the run takes place: by default where the denoiser is (its `device`), or, if that does not
             matter to it, where `x` is, else "cpu".
 
-    Raises ValueError for a bad grid or for neither or both of n and x, and, on the way, FloatingPointError if the
+    Raises TypeError or ValueError, in one sentence, for what is no denoiser, sampler, grid or samples, or for neither or
+    both of n and x; and, on the way, for answers that are no Posterior shaped like x, and FloatingPointError if the
     denoiser returns nan or inf.
     """
+    if not isinstance(sampler, Sampler):
+        raise TypeError(f"A sampler is an object such as DDIM(), but got {sampler!r}.")
+    checked = Checked(denoiser)
     times = tuple(torch.as_tensor(grid, dtype=torch.float64).flatten().tolist())
     sampler.check_grid(times)
     noise = NoisePool.drawn(generator)
@@ -106,13 +112,15 @@ def sample(
         shape = shape if shape is not None else getattr(denoiser, "shape", None)
         if shape is None:
             raise ValueError("This denoiser does not know the shape of a sample; give shape.")
-        if isinstance(n, bool) or int(n) != n or n < 0:
-            raise ValueError(f"The number of samples must be a whole number, 0 or more, but got {n}.")
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise ValueError(f"The number of samples must be a whole number, 0 or more, but got {n!r}.")
         x = noise.start(n, tuple(shape)) * prior_std(denoiser.schedule, times[0])
+    else:
+        check_samples(x, shape if shape is not None else getattr(denoiser, "shape", None))
     if device is None:
         device = getattr(denoiser, "device", None)
-    start = State(x if device is None else x.to(device), times[0], times, noise)
-    return _steps(denoiser, sampler, start)
+    start = State(x if device is None else x.to(resolve(device)), times[0], times, noise)
+    return _steps(checked, sampler, start)
 
 
 def _steps(denoiser: Denoiser, sampler: Sampler, state: State) -> Iterator[State]:

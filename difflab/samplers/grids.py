@@ -16,6 +16,8 @@ from ..schedules import FIRST_T, Schedule
 
 def uniform(schedule: Schedule, steps: int) -> Tensor:
     """`steps` times evenly spaced from 1 downwards, then 0: (steps + 1,). ValueError if steps < 1."""
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"A grid needs a Schedule such as VPCosine(), but got {schedule!r}.")
     _check_steps(steps)
     if schedule.variance_preserving:
         return torch.linspace(1, 0, steps + 1, dtype=torch.float64)

@@ -24,6 +24,8 @@ class NoisePool:
     @classmethod
     def drawn(cls, generator: Generator | None = None) -> NoisePool:
         """A pool whose seed is one draw of `generator` (of torch's global one if None)."""
+        if generator is not None and not isinstance(generator, Generator):
+            raise TypeError(f"generator must be a torch.Generator, but got {generator!r}.")
         device = "cpu" if generator is None else generator.device
         return cls(int(torch.randint(2**63 - 1, (), generator=generator, device=device).item()))
 

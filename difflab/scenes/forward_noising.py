@@ -51,6 +51,10 @@ class ForwardNoising(Scene):
         **traits: Any,
     ) -> None:
         self.data = as_data(data)
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+            raise ValueError(f"n must be a whole number of at least 1, but got {n!r}.")
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"seed must be a whole number, 0 or more, but got {seed!r}.")
         self.n = n
         super().__init__(schedule=schedule, seed=seed, **(self._picture(self.data, seed) | traits))
 

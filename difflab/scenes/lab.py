@@ -71,6 +71,10 @@ class Lab(Scene):
         train_steps: int | None = None,
     ) -> None:
         data = named(preset)
+        if train_steps is not None and (
+            isinstance(train_steps, bool) or not isinstance(train_steps, int) or train_steps < 1
+        ):
+            raise ValueError(f"train_steps must be a whole number of at least 1, but got {train_steps!r}.")
         self.train_steps = train_steps
         self._learned_at, self._learned_cost = 0.0, 0.0
         self._floor: list[float] = []  # at the profile's times, under _floor_schedule

@@ -71,6 +71,8 @@ class ReverseTrajectories(Scene):
         **traits: Any,
     ) -> None:
         self.data = as_data(data)
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+            raise ValueError(f"n must be a whole number of at least 1, but got {n!r}.")
         self.n = n
         self.denoiser = denoiser
         self._turn = threading.Lock()  # frames belong to the data they are shown with: held while either changes

@@ -127,8 +127,10 @@ class WhereTheBitsGo(Scene):
         Computes on the calling thread, (BINS + 1) * LEARNED_ROWS rows of the denoiser. Nothing is shown if data, schedule
         or steps have changed meanwhile, or if the denoiser's schedule is not the scene's.
         """
+        from ..denoisers.base import Checked
         from ..elbo import gap
 
+        Checked(denoiser)  # what is none says so here
         conditional = (
             getattr(denoiser, "classes", None) is not None if hasattr(denoiser, "classes") else self.conditional
         )

@@ -187,7 +187,11 @@ def test_says_which_truth_it_is():
     ("call", "error", "words"),
     [
         (lambda: ExactDenoiser("digits", VPCosine()), TypeError, "needs a GaussianMixture or a FiniteSet"),
-        (lambda: ExactDenoiser(LINE, VPCosine())(torch.zeros(2, 3), 0.5), ValueError, r"shape \(1,\), but got \(3,\)"),
+        (
+            lambda: ExactDenoiser(LINE, VPCosine())(torch.zeros(2, 3), 0.5),
+            ValueError,
+            r"shape \(n, 1\), but got \(2, 3\)",
+        ),
         (lambda: ExactDenoiser(LINE, VPCosine())(torch.zeros(2, 1), 1.5), ValueError, "time runs from 0"),
         (
             lambda: ExactDenoiser(LINE, VPCosine())(torch.zeros(2, 1), torch.full((3,), 0.5)),

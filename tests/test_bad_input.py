@@ -1,0 +1,93 @@
+"""What cannot be is refused where it comes in, with one sentence that says what was wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from difflab.chain import MarkovChain
+from difflab.data import FiniteSet, GaussianMixture, two_moons
+from difflab.denoisers import ExactDenoiser, NetworkDenoiser, Posterior
+from difflab.elbo import stratified
+from difflab.samplers import DDIM, final, grids, sample
+from difflab.scenes.forward_noising import ForwardNoising
+from difflab.scenes.lab import Lab
+from difflab.scenes.reverse_trajectories import ReverseTrajectories
+from difflab.schedules import Geometric, VPCosine, VPLinear
+
+RING, COSINE = GaussianMixture.ring(), VPCosine()
+ORACLE, CHAIN = ExactDenoiser(RING, COSINE), MarkovChain(COSINE, 10)
+GRID = grids.uniform(COSINE, 5)
+NETWORK = NetworkDenoiser.for_data(RING, COSINE, "eps")
+
+
+class Foreign:
+    """Somebody's denoiser, that answers what it is told to."""
+
+    schedule, shape = COSINE, (2,)
+
+    def __init__(self, answer: Callable[[torch.Tensor], object]) -> None:
+        self.answer = answer
+
+    def __call__(self, x_t, t, labels=None):
+        return self.answer(x_t)
+
+
+TENSOR, NARROW = Foreign(lambda x: x), Foreign(lambda x: Posterior(x[:, :1]))
+NOT_A_NUMBER = Foreign(lambda x: Posterior(x * torch.nan))
+
+REFUSED: list[tuple[str, Callable[[], object], type[Exception], str]] = [
+    ("schedule: text", lambda: VPLinear(beta_min="a"), ValueError, "beta_min must be a number, but got 'a'"),
+    ("schedule: nan", lambda: Geometric(float("nan")), ValueError, "0 < sigma_min < sigma_max"),
+    ("t: text", lambda: COSINE.alpha_sigma("late"), TypeError, "t must be a number or a tensor"),
+    ("t: beyond", lambda: COSINE.alpha_sigma(1.2), ValueError, "time runs from 0"),
+    ("chain: T = 0", lambda: MarkovChain(COSINE, 0), ValueError, "T >= 1, but got 0"),
+    ("chain: no T", lambda: MarkovChain(COSINE, None), ValueError, "T >= 1, but got None"),
+    ("chain: a name", lambda: MarkovChain("VPCosine", 10), TypeError, "needs a Schedule such as"),
+    ("chain: k = 11", lambda: CHAIN.marginal(torch.zeros(3, 2), 11), IndexError, "steps 0 to 10"),
+    ("chain: before data", lambda: CHAIN.step(torch.zeros(3, 2), 0), IndexError, "steps 1 to 10"),
+    ("chain: posterior of data", lambda: CHAIN.posterior(*[torch.zeros(3, 2)] * 2, 0), IndexError, "steps 1 to 10"),
+    ("chain: k float", lambda: CHAIN.marginal(torch.zeros(3, 2), 1.0), ValueError, "one index or 3 of them"),
+    ("chain: two k", lambda: CHAIN.marginal(torch.zeros(3, 2), torch.tensor([1, 2])), ValueError, "or 3 of them"),
+    ("set: levels", lambda: FiniteSet([[0.0, 1.0]], levels=1), ValueError, "levels must be a whole number"),
+    ("set: off levels", lambda: FiniteSet([[0.3, 1.0]], levels=3, range=(0, 1)), ValueError, "3 equally spaced"),
+    ("set: range", lambda: FiniteSet([[0.0, 5.0]], range=(1, -1)), ValueError, "outside the range"),
+    ("set: complex", lambda: FiniteSet([[1j, 0]]), ValueError, "real numbers"),
+    ("set: labels", lambda: FiniteSet([[0.0], [1.0]], [0.5, 1]), ValueError, "whole numbers"),
+    ("moons: none", lambda: two_moons(0), ValueError, "at least 2 points"),
+    ("ring: 2.5", lambda: GaussianMixture.ring(2.5), ValueError, "whole numbers of at least 1"),
+    ("data: -1 samples", lambda: RING.sample(-1), ValueError, "0 or more, but got -1"),
+    ("data: 2.5 samples", lambda: RING.sample(2.5), ValueError, "whole number, 0 or more"),
+    ("oracle: of a name", lambda: ExactDenoiser(RING, "VPCosine"), TypeError, "needs a Schedule such as"),
+    ("oracle: numpy", lambda: ORACLE(np.zeros((3, 2)), 0.5), TypeError, "tensor of floating-point numbers"),
+    ("oracle: whole numbers", lambda: ORACLE(torch.zeros(3, 2, dtype=int), 0.5), TypeError, "floating-point"),
+    ("oracle: shape", lambda: ORACLE(torch.zeros(3, 5), 0.5), ValueError, r"shape \(n, 2\), but got \(3, 5\)"),
+    ("network: shape", lambda: NETWORK(torch.zeros(3, 5), 0.5), ValueError, r"shape \(n, 2\), but got \(3, 5\)"),
+    ("network: times", lambda: NETWORK(torch.zeros(3, 2), torch.tensor([0.1, 0.2])), ValueError, "3 of them"),
+    ("grid: of a name", lambda: grids.uniform("VPCosine", 3), TypeError, "needs a Schedule such as"),
+    ("sample: a class", lambda: sample(ORACLE, DDIM, GRID, n=2), TypeError, "an object such as DDIM()"),
+    ("sample: a module", lambda: sample(torch.nn.Linear(2, 2), DDIM(), GRID, n=2), TypeError, "has a schedule"),
+    ("sample: a number", lambda: sample(ORACLE, DDIM(), GRID, n=2, generator=0), TypeError, "torch.Generator"),
+    ("sample: x", lambda: sample(ORACLE, DDIM(), GRID, x=torch.zeros(2, 5)), ValueError, "but got \\(2, 5\\)"),
+    ("sample: device", lambda: sample(ORACLE, DDIM(), GRID, n=2, device="gpu"), ValueError, "no device named 'gpu'"),
+    ("sample: tensor", lambda: final(sample(TENSOR, DDIM(), GRID, n=5)), TypeError, "must return a Posterior"),
+    ("sample: narrow", lambda: final(sample(NARROW, DDIM(), GRID, n=5)), ValueError, r"\(5, 2\), but this one's is"),
+    ("bound: tensor", lambda: stratified(TENSOR, CHAIN, RING), TypeError, "must return a Posterior"),
+    ("bound: narrow", lambda: stratified(NARROW, CHAIN, RING), ValueError, "must be shaped like x_t"),
+    ("bound: nan", lambda: stratified(NOT_A_NUMBER, CHAIN, RING), FloatingPointError, "nan or inf"),
+    ("scene: n = 0", lambda: ForwardNoising("ring", n=0), ValueError, "at least 1, but got 0"),
+    ("scene: seed", lambda: ForwardNoising("ring", seed=1.5), ValueError, "seed must be a whole number"),
+    ("scene: n < 0", lambda: ReverseTrajectories("ring", n=-1), ValueError, "at least 1, but got -1"),
+    ("lab: no steps", lambda: Lab(train_steps=0), ValueError, "train_steps must be a whole number"),
+    ("lab: unknown data", lambda: Lab("rings"), ValueError, "no data named 'rings'"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "sentence"), [r[1:] for r in REFUSED], ids=[r[0] for r in REFUSED])
+def test_it_is_refused_in_one_sentence(call: Callable[[], object], error: type[Exception], sentence: str) -> None:
+    with pytest.raises(error, match=sentence) as caught:
+        call()
+    assert "\n" not in str(caught.value)
