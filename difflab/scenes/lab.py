@@ -236,6 +236,7 @@ class Lab(Scene):
         from ..training import Trainer
 
         schedule = schedule_of(self.desk.schedule)
+        self.clear_error(("learned", "reschedule"))  # it asked for just this
         self.monitor.trainer = None  # one that ended goes: the new one may predict something else
         prediction = self._prediction(schedule)
         denoiser = NetworkDenoiser.for_data(

@@ -138,7 +138,7 @@ class ReverseTrajectories(Scene):
             # the first run stays in sight while the second one goes on
             self._publish_of(data, **{k: v for k, v in found.items() if k != "live"})
         if self._publish_of(data, **found):
-            self._publish_of(data, quality=quality(data, last, run.seed))
+            self._publish_of(data, quality=quality(data, last, run.seed, balanced=labels is not None))
 
     def _publish_of(self, data: DataSet, **traits: Any) -> bool:
         """Publish what belongs to `data`, unless other data is shown by now."""
@@ -192,18 +192,28 @@ class _Run:
     seed: int
 
 
-def quality(data: DataSet, samples: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
-    """Energy distance of samples to fresh data, beside its standard error, for "learned" and "exact" where they exist."""
+def quality(data: DataSet, samples: dict[str, np.ndarray], seed: int, balanced: bool = False) -> dict[str, Any]:
+    """Energy distance of samples to fresh data, beside its standard error, for "learned" and "exact" where they exist.
+
+    `balanced`: the samples are of class 0, 1, ... in turn. Then it is the mean over the classes of the distance within each:
+    a sample with equally many of each class is no independent one, and the whole would look too near.
+    """
     import torch
 
     from ..metrics import energy_distance
 
-    truth = data.sample(JUDGED, torch.Generator().manual_seed(seed + 1)).flatten(1)
+    classes = (data.classes or 1) if balanced else 1
+    x, labels = data.sample_labelled(4 * JUDGED if balanced else JUDGED, torch.Generator().manual_seed(seed + 1))
     result: dict[str, Any] = {"label": "energy distance"}
     for name in ("learned", "exact"):
-        if name in samples:
-            value, error = energy_distance(torch.from_numpy(samples[name][:JUDGED]), truth)
-            result |= {name: float(value), f"{name}_error": float(error)}
-        else:
+        drawn = torch.from_numpy(samples[name][:JUDGED]) if name in samples else None
+        if drawn is None or len(drawn) < 2 * classes:  # a distance needs two of each
             result |= {name: None, f"{name}_error": None}
+            continue
+        parts = []
+        for c in range(classes):
+            truth = x[labels == c][: JUDGED // classes] if balanced and labels is not None else x
+            parts.append(energy_distance(drawn[c::classes], truth.flatten(1)))
+        error = sum(e**2 for _, e in parts) ** 0.5 / classes
+        result |= {name: sum(v for v, _ in parts) / classes, f"{name}_error": error}
     return result

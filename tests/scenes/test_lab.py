@@ -168,3 +168,20 @@ def test_digits_train_with_every_label_so_that_the_floor_is_the_loss_s_own() -> 
     lab.settle()
     wait_until(lambda: lab.monitor.state == "finished", 120)
     assert lab.monitor.trainer._run.settings.label_dropout == 0.0
+
+
+def test_a_network_that_a_schedule_cannot_take_along_is_named_until_the_next_one_trains() -> None:
+    lab = Lab("digits", train_steps=2)
+    lab.settle()
+    lab.train()
+    lab.settle()
+    wait_until(lambda: lab.monitor.state == "finished", 120)
+    lab.desk.schedule = "Geometric"
+    lab.settle()
+    assert "train it again" in lab.error
+    lab.train()
+    lab.settle()
+    wait_until(lambda: lab.monitor.state == "finished", 120)
+    lab.settle()
+    assert lab.error == ""
+    assert lab.monitor.prediction == "eps"

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from difflab.data import GaussianMixture
+from difflab.data import GaussianMixture, digits
 from difflab.denoisers import ExactDenoiser, Posterior
 from difflab.metrics import energy_distance
 from difflab.scenes.choices import SAMPLERS
-from difflab.scenes.reverse_trajectories import FRAMES, ReverseTrajectories
+from difflab.scenes.reverse_trajectories import FRAMES, ReverseTrajectories, quality
 from difflab.schedules import Geometric, VPCosine
 
 
@@ -73,8 +73,6 @@ def test_digits_are_sampled_class_by_class() -> None:
     scene = ReverseTrajectories("digits", n=20, steps=5, sampler="DDIM")
     scene.sample()
     scene.settle()
-    from difflab.data import digits
-
     data = digits()
     # the oracle of a finite set ends on the training digits themselves
     distance = np.linalg.norm(scene.exact[-1][:, None].astype(float) - data.x.reshape(-1, 64)[None], axis=2)
@@ -121,3 +119,17 @@ def test_every_sampler_of_the_select_runs_and_only_one_leaves_the_last_noise(nam
     # float16 of numbers near 0.5 is good to 2.4e-4; the standard error of a spread of 0.1 from 8,000 numbers is 0.8 %
     left = x.std(0).mean()
     assert left > 0.08 if name == "AnnealedLangevinNoisy" else left < 0.02
+
+
+def test_samples_of_every_class_are_judged_within_their_class() -> None:
+    """Real digits, ten of each class in turn, are at distance 0 but for sampling: the mean of 30 draws within 4 errors."""
+    data = digits()
+    rng = np.random.default_rng(0)
+    places = [np.flatnonzero(data.labels == c) for c in range(10)]
+    found = []
+    for seed in range(30):
+        rows = np.stack([rng.choice(place, 10) for place in places], axis=1).ravel()
+        found.append(quality(data, {"exact": data.x[rows].reshape(100, -1)}, seed, balanced=True)["exact"])
+    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(len(found))
+    wrong = data.x[np.roll(rows, 1)].reshape(100, -1)  # every digit under its neighbour's label
+    assert quality(data, {"exact": wrong}, 0, balanced=True)["exact"] > 10 * np.std(found)
