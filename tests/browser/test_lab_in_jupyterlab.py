@@ -125,6 +125,7 @@ def test_shape_train_pause_sample_and_scrub(
     expect(reverse).to_contain_text("learned")
     expect(reverse).to_contain_text("energy distance")
     sampled = settled(in_kernel)
+    # 50 steps of the oracle leave a bias below the error; six errors are a chance no run of CI will meet
     assert abs(sampled["reverse.energy_distance_exact"]) < 6 * sampled["reverse.energy_distance_exact_error"]
     scrub_to(page, lab, 0.9)
     page.wait_for_timeout(400)
