@@ -40,11 +40,13 @@ _HOME = {
     "ReverseTrajectories": "scenes.reverse_trajectories",
     "WhereTheBitsGo": "scenes.where_the_bits_go",
     "TrainingMonitor": "scenes.training_monitor",
+    "sample": "samplers.base",
 }
 
 __all__ = ["__version__", *_HOME, *_ROOMS]
 
 if TYPE_CHECKING:
+    from .samplers.base import sample as sample
     from .scenes.forward_noising import ForwardNoising as ForwardNoising
     from .scenes.lab import Lab as Lab
     from .scenes.reverse_trajectories import ReverseTrajectories as ReverseTrajectories

@@ -3,10 +3,10 @@
 from . import grids
 from .ancestral import Ancestral
 from .annealed_langevin import AnnealedLangevin
-from .base import Sampler, State, final, sample
+from .base import Function, Sampler, State, final, sample
 from .ddim import DDIM
 from .langevin import Langevin
-from .noise import NoisePool
+from .noise import Noise, NoisePool
 
 SAMPLERS: dict[str, type[Sampler]] = {c.__name__: c for c in (Ancestral, DDIM, AnnealedLangevin, Langevin)}
 
@@ -28,7 +28,9 @@ __all__ = [
     "SAMPLERS",
     "Ancestral",
     "AnnealedLangevin",
+    "Function",
     "Langevin",
+    "Noise",
     "NoisePool",
     "Sampler",
     "State",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ..denoisers import Denoiser
-from .base import Sampler, State, like
+from .base import Sampler, State
 from .bridge import bridge
 
 
@@ -21,6 +22,7 @@ class Ancestral(Sampler):
 
     variance: str = "small"
     order: ClassVar[int] = 1
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.variance not in ("small", "large"):
@@ -35,6 +37,6 @@ class Ancestral(Sampler):
         x0 = denoiser(state.x, state.t).mean
         if s == 0:  # the last step returns its mean, without noise
             return state.moved(x0, s, denoised=x0)
-        c_x, c_0, std = like(state.x, b.c_x, b.c_0, (b.var if self.variance == "small" else b.beta).sqrt())
-        z = state.noise.step(state.x, state.index)
-        return state.moved(c_x * state.x + c_0 * x0 + std * z, s, denoised=x0)
+        std = math.sqrt(b.var if self.variance == "small" else b.beta)
+        z = state.draw(denoiser.schedule, s)
+        return state.moved(b.c_x * state.x + b.c_0 * x0 + std * z, s, denoised=x0, z=z)

@@ -41,6 +41,7 @@ class AnnealedLangevin(Sampler):
     epsilon: float | None = None
     denoise: bool = True
     order: ClassVar[int] = 1
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if int(self.steps_per_level) != self.steps_per_level or self.steps_per_level < 1:

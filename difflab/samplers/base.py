@@ -1,26 +1,28 @@
 """What a sampler is: a step from (x_t, t) to (x_s, s), and the generator that takes one step after the other.
 
 Samplers hold no memory: what a run has to remember travels in its `State`. Times fall from noise (1) to data (0, exactly),
-and the state at 0 is a sample.
+and the state at 0 is a sample. What a step multiplies tensors by are plain numbers (`Schedule.level`): they cost nothing,
+hold float64's digits and live on no device.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
 
+from ..checks import brief
 from ..denoisers import Denoiser
 from ..denoisers.base import Checked, check_samples
 from ..device import resolve
 from ..schedules import Schedule, warn_unless_noise
 from . import grids
-from .noise import NoisePool
+from .noise import Noise, NoisePool
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,30 +37,59 @@ class State:
         index: number of steps taken.
         evaluations: number of calls of the denoiser so far.
         denoised: the last E[x_0 | x_t] that was asked for, shaped as x; None at the start.
+        z: the standard normal draws of the step that led here, shaped as x, or (draws, *x.shape) of several; None if none.
+        memory: what the method remembers of earlier steps (a multistep method's slopes, an adapted step size); None at the
+            start. Only the sampler that wrote it reads it.
     """
 
     x: Tensor
     t: float
     grid: tuple[float, ...]
-    noise: NoisePool
+    noise: Noise
     index: int = 0
     evaluations: int = 0
     denoised: Tensor | None = None
+    z: Tensor | None = None
+    memory: Any = None
 
-    def moved(self, x: Tensor, s: float, denoised: Tensor, evaluations: int = 1) -> State:
+    def moved(
+        self,
+        x: Tensor,
+        s: float,
+        denoised: Tensor | None,
+        evaluations: int = 1,
+        *,
+        z: Tensor | None = None,
+        memory: Any = None,
+    ) -> State:
         """The state after a step to (x, s) that took this many calls of the denoiser."""
         spent = self.evaluations + evaluations
-        return replace(self, x=x, t=s, index=self.index + 1, evaluations=spent, denoised=denoised)
+        return State(x, s, self.grid, self.noise, self.index + 1, spent, denoised, z, memory)
+
+    def draw(self, schedule: Schedule, s: float) -> Tensor:
+        """The standard normal noise of a step from here down to `s`, shaped as x."""
+        return self.noise.between(self.x, self.index, schedule.level(self.t).log_snr, schedule.level(s).log_snr)
 
 
 class Sampler(ABC):
     """Base of all samplers; subclasses are frozen dataclasses whose fields are their knobs.
 
     Attributes:
-        order: of convergence of the sampled law in the size of a step (weak order for random samplers).
+        evaluations_per_step: calls of the denoiser that a step takes, but for the last one.
     """
 
-    order: ClassVar[int]
+    evaluations_per_step: ClassVar[int] = 1
+
+    @property
+    @abstractmethod
+    def order(self) -> int:
+        """Of convergence in the size of a step: of the probability flow's endpoint, or, for random samplers, of the sampled
+        law (weak order)."""
+
+    @property
+    def random(self) -> bool:
+        """Whether its steps draw noise."""
+        return False
 
     @property
     @abstractmethod
@@ -69,31 +100,71 @@ class Sampler(ABC):
     def step(self, denoiser: Denoiser, state: State, s: float) -> State:
         """From `state`, at state.t, to time `s`; `s == 0` is the last step and gives clean data."""
 
+    def default_grid(self, schedule: Schedule, evaluations: int) -> Tensor:
+        """Times that suit the method, for at most this many evaluations (never less than one step)."""
+        return grids.uniform(schedule, max(1, evaluations // self.evaluations_per_step))
+
     def check_grid(self, times: tuple[float, ...]) -> None:
         """Raises ValueError, in one sentence, for a grid this method cannot follow."""
         grids.check_decreasing(times)
 
 
+Step = Callable[[Denoiser, State, float], "State | Tensor"]
+
+
+@dataclass(frozen=True)
+class Function(Sampler):
+    """A sampler of your own: a plain function `step(denoiser, state, s)`.
+
+    It returns `state.moved(x, s, denoised)`, or the samples at `s` alone, which then counts as one evaluation. Its order is
+    not known (0): `difflab.convergence` measures it.
+    """
+
+    function: Step
+    order: ClassVar[int] = 0
+
+    @property
+    def label(self) -> str:
+        return getattr(self.function, "__name__", "a function")
+
+    def step(self, denoiser: Denoiser, state: State, s: float) -> State:
+        after = self.function(denoiser, state, s)
+        if isinstance(after, Tensor):
+            after = state.moved(after, s, None)
+        if not isinstance(after, State):
+            raise TypeError(
+                f"A step must return the next State, or its x alone, but {self.label} returned {brief(after)}."
+            )
+        check_samples(after.x, tuple(state.x.shape[1:]))
+        return after
+
+
 def sample(
     denoiser: Denoiser,
-    sampler: Sampler,
-    grid: Tensor | Sequence[float],
+    sampler: Sampler | Step | None = None,
+    grid: Tensor | Sequence[float] | None = None,
     *,
+    evaluations: int | None = None,
     n: int | None = None,
     x: Tensor | None = None,
     shape: tuple[int, ...] | None = None,
     generator: Generator | None = None,
+    noise: Noise | None = None,
     device: str | torch.device | None = None,
     quiet: bool = False,
 ) -> Iterator[State]:
     """Yields the state at the start and after each step: len(grid) states.
 
     Args:
-        grid: decreasing times, the last one 0 (see `grids`).
+        sampler: a method, such as Heun(), or a function `step(denoiser, state, s)`; by default `best`.
+        grid: decreasing times, usually down to 0 (see `grids`), else what is left is x at the last one; by default the one
+            that suits the sampler for
+        evaluations: calls of the denoiser at most, by default 20.
         n: number of samples, started from the prior; or
         x: (n, *shape), the samples at time grid[0] to start from.
         shape: of one sample, where the denoiser does not know it.
-        generator: gives one number, the seed of the run's `NoisePool`.
+        generator: gives one number, the seed of the run's `NoisePool`; or
+        noise: the pool itself. Two runs of one pool start from the same noise, and share that of their steps.
         device: where the run takes place: by default where the denoiser is (its `device`), or, if that does not
             matter to it, where `x` is, else "cpu".
         quiet: do not warn, NoiseNotReached, where a run starts from the prior and x_1 is not noise.
@@ -102,12 +173,16 @@ def sample(
     both of n and x; and, on the way, for answers that are no Posterior shaped like x, and FloatingPointError if the
     denoiser returns nan or inf.
     """
-    if not isinstance(sampler, Sampler):
-        raise TypeError(f"A sampler is an object such as DDIM(), but got {sampler!r}.")
+    method = _method(sampler)
     checked = Checked(denoiser)
-    times = tuple(torch.as_tensor(grid, dtype=torch.float64).flatten().tolist())
-    sampler.check_grid(times)
-    noise = NoisePool.drawn(generator)
+    times = _times(method, denoiser.schedule, grid, evaluations)
+    method.check_grid(times)
+    if noise is None:
+        noise = NoisePool.drawn(generator)
+    elif generator is not None:
+        raise ValueError("Give either generator, which seeds the noise, or noise, the pool itself.")
+    elif not isinstance(noise, Noise):
+        raise TypeError(f"noise must be a pool such as NoisePool(0), but got {brief(noise)}.")
     if (n is None) == (x is None):
         raise ValueError("Give either n, a number of samples, or x, the samples to start from.")
     if x is None:
@@ -117,7 +192,7 @@ def sample(
             raise ValueError("This denoiser does not know the shape of a sample; give shape.")
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise ValueError(f"The number of samples must be a whole number, 0 or more, but got {n!r}.")
-        x = noise.start(n, tuple(shape)) * prior_std(denoiser.schedule, times[0])
+        x = noise.start(n, tuple(shape)) * prior_std(denoiser.schedule, times[0], getattr(denoiser, "sigma_data", 1.0))
         if times[0] == 1 and not quiet:
             warn_unless_noise(denoiser.schedule, denoiser.schedule.terminal_kl())
     else:
@@ -125,7 +200,34 @@ def sample(
     if device is None:
         device = getattr(denoiser, "device", None)
     start = State(x if device is None else x.to(resolve(device)), times[0], times, noise)
-    return _steps(checked, sampler, start)
+    return _steps(checked, method, start)
+
+
+def _method(sampler: Sampler | Step | None) -> Sampler:
+    if sampler is None:
+        from .best import best  # which is made of samplers
+
+        return best()
+    if isinstance(sampler, Sampler):
+        return sampler
+    if callable(sampler) and not isinstance(sampler, type):
+        return Function(sampler)
+    raise TypeError(
+        f"A sampler is an object such as DDIM(), or a function step(denoiser, state, s), but got {sampler!r}."
+    )
+
+
+def _times(
+    sampler: Sampler, schedule: Schedule, grid: Tensor | Sequence[float] | None, evaluations: int | None
+) -> tuple[float, ...]:
+    if grid is None:
+        evaluations = 20 if evaluations is None else evaluations
+        if isinstance(evaluations, bool) or not isinstance(evaluations, int) or evaluations < 1:
+            raise ValueError(f"The number of evaluations must be a whole number, 1 or more, but got {evaluations!r}.")
+        grid = sampler.default_grid(schedule, evaluations)
+    elif evaluations is not None:
+        raise ValueError("Give either a grid or a number of evaluations, for which the sampler chooses one.")
+    return tuple(torch.as_tensor(grid, dtype=torch.float64).flatten().tolist())
 
 
 def _steps(denoiser: Denoiser, sampler: Sampler, state: State) -> Iterator[State]:
@@ -134,13 +236,15 @@ def _steps(denoiser: Denoiser, sampler: Sampler, state: State) -> Iterator[State
         t = state.t
         with torch.no_grad():
             state = sampler.step(denoiser, state, s)
-        if state.denoised is not None and not _finite(state.denoised):
-            raise FloatingPointError(f"The denoiser returned nan or inf at t = {t:.4g}, so sampling stopped there.")
-        if not _finite(state.x):
-            raise FloatingPointError(
-                f"The step from t = {t:.4g} to {s:.4g} overflowed: the sampler needs smaller steps, or a grid made"
-                " for this schedule."
-            )
+            if not _finite(state.x):
+                if state.denoised is not None and not _finite(state.denoised):
+                    raise FloatingPointError(
+                        f"The denoiser returned nan or inf at t = {t:.4g}, so sampling stopped there."
+                    )
+                raise FloatingPointError(
+                    f"The step from t = {t:.4g} to {s:.4g} overflowed: the sampler needs smaller steps, or a grid made"
+                    " for this schedule."
+                )
         yield state
 
 
@@ -151,15 +255,13 @@ def final(states: Iterator[State]) -> Tensor:
     return last.x
 
 
-def prior_std(schedule: Schedule, t: float) -> float:
-    """Standard deviation of what a run starts from at `t`: the prior's at t = 1, below it that of data of unit variance.
-
-    The latter is sqrt(alpha^2 + sigma^2), 1 for every variance-preserving schedule.
-    """
-    if t == 1 or schedule.variance_preserving:
+def prior_std(schedule: Schedule, t: float, sigma_data: float = 1.0) -> float:
+    """Standard deviation of what a run starts from at `t`: the prior's at t = 1, below it that of x_t for data of standard
+    deviation `sigma_data`, sqrt(alpha^2 sigma_data^2 + sigma^2)."""
+    if t == 1:
         return schedule.prior_std
-    alpha, sigma = (float(a) for a in schedule.alpha_sigma(t))
-    return math.hypot(alpha, sigma)
+    level = schedule.level(t)
+    return math.hypot(level.alpha * sigma_data, level.sigma)
 
 
 def like(x: Tensor, *values: Any) -> tuple[Tensor, ...]:
@@ -168,4 +270,7 @@ def like(x: Tensor, *values: Any) -> tuple[Tensor, ...]:
 
 
 def _finite(x: Tensor) -> bool:
-    return x.device.type == "meta" or bool(x.isfinite().all())  # a dry run on "meta" has no values
+    if x.device.type == "meta":  # a dry run has no values
+        return True
+    # one number says it, unless the sum itself overflows
+    return math.isfinite(x.sum().item()) or bool(x.isfinite().all())

@@ -13,35 +13,31 @@ On the times of a chain these are its `posterior` and `beta`; on a part of them,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+import math
+from typing import NamedTuple
 
 from ..schedules import Schedule
 
 
-@dataclass(frozen=True)
-class Bridge:
-    """The numbers above for one pair (t, s), 0-dim float64 on the CPU."""
+class Bridge(NamedTuple):
+    """The numbers above for one pair (t, s)."""
 
-    alpha_t: Tensor
-    sigma_t: Tensor
-    alpha_s: Tensor
-    sigma_s: Tensor
-    c_x: Tensor
-    c_0: Tensor
-    var: Tensor
-    beta: Tensor
+    alpha_t: float
+    sigma_t: float
+    alpha_s: float
+    sigma_s: float
+    c_x: float
+    c_0: float
+    var: float
+    beta: float
 
 
 def bridge(schedule: Schedule, t: float, s: float) -> Bridge:
     """The bridge from t down to s, 0 <= s <= t <= 1. Raises ValueError for any other pair."""
     if not 0 <= s <= t <= 1:
         raise ValueError(f"A bridge leads from t down to s, 0 <= s <= t <= 1, but got t = {t} and s = {s}.")
-    alpha_t, sigma_t = schedule.alpha_sigma(t)
-    alpha_s, sigma_s = schedule.alpha_sigma(s)
-    fall = schedule.log_snr(t) - schedule.log_snr(s)
-    rest = -torch.expm1(fall)
-    c_x = alpha_t / alpha_s * (sigma_s / sigma_t) ** 2  # and not r alpha_s / alpha_t, which is 0 / 0 at alpha_t = 0
+    (_, alpha_t, sigma_t, log_snr_t), (_, alpha_s, sigma_s, log_snr_s) = schedule.level(t), schedule.level(s)
+    rest = -math.expm1(log_snr_t - log_snr_s) if s < t else 0.0
+    # and not r alpha_s / alpha_t, which is 0 / 0 at alpha_t = 0
+    c_x = alpha_t / alpha_s * (sigma_s / sigma_t) ** 2 if s < t else 1.0
     return Bridge(alpha_t, sigma_t, alpha_s, sigma_s, c_x, alpha_s * rest, sigma_s**2 * rest, sigma_t**2 * rest)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ..denoisers import Denoiser
-from .base import Sampler, State, like
+from .base import Sampler, State
 from .bridge import bridge
 
 
@@ -26,6 +27,10 @@ class DDIM(Sampler):
             raise ValueError(f"eta must lie between 0 (deterministic) and 1 (ancestral), but got {self.eta}.")
 
     @property
+    def random(self) -> bool:
+        return self.eta > 0
+
+    @property
     def label(self) -> str:
         return "DDIM" if self.eta == 0 else f"DDIM (eta = {self.eta:g})"
 
@@ -34,10 +39,10 @@ class DDIM(Sampler):
         x0 = denoiser(state.x, state.t).mean
         if s == 0:  # alpha = 1 and sigma = 0: what is left is x_0
             return state.moved(x0, s, denoised=x0)
-        d2 = self.eta**2 * b.var
-        keep = (b.sigma_s**2 - d2).sqrt() / b.sigma_t
-        c_x, c_0, d = like(state.x, keep, b.alpha_s - keep * b.alpha_t, d2.sqrt())
-        x = c_x * state.x + c_0 * x0
-        if self.eta > 0:
-            x = x + d * state.noise.step(state.x, state.index)
-        return state.moved(x, s, denoised=x0)
+        var = self.eta**2 * b.var
+        keep = math.sqrt(b.sigma_s**2 - var) / b.sigma_t
+        x = keep * state.x + (b.alpha_s - keep * b.alpha_t) * x0
+        if self.eta == 0:
+            return state.moved(x, s, denoised=x0)
+        z = state.draw(denoiser.schedule, s)
+        return state.moved(x + math.sqrt(var) * z, s, denoised=x0, z=z)

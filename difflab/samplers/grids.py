@@ -54,15 +54,13 @@ def constant(t: float, steps: int) -> Tensor:
 
 
 def check_decreasing(times: tuple[float, ...]) -> None:
-    """Raises ValueError unless the grid falls strictly within [0, 1] and ends at 0."""
+    """Raises ValueError unless the grid falls strictly within [0, 1]."""
     if len(times) < 2:
         raise ValueError(f"A grid needs at least two times, but has {len(times)}.")
     if not all(0 <= t <= 1 for t in times):
         raise ValueError("Every time of a grid must lie in [0, 1]: 0 is data, 1 is noise.")
     if any(s >= t for t, s in pairwise(times)):
         raise ValueError("The times of a grid must decrease strictly, from noise to data.")
-    if times[-1] != 0:
-        raise ValueError(f"A grid must end at 0, the data, but ends at {times[-1]:.4g}.")
 
 
 def check_constant(times: tuple[float, ...]) -> None:

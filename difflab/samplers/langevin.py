@@ -32,6 +32,7 @@ class Langevin(Sampler):
 
     step_size: float = 0.01
     order: ClassVar[int] = 1
+    random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.step_size > 0:

@@ -6,6 +6,7 @@ own name: more steps, another eta or another step size keep the initial noise, a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,27 @@ from torch import Generator, Tensor
 _START, _STEP = 0, 1
 
 
+class Noise(ABC):
+    """Where a run's random draws come from. Row i of every draw is the same whatever the number of rows."""
+
+    @abstractmethod
+    def start(self, n: int, shape: tuple[int, ...]) -> Tensor:
+        """What x at the first time is made of: (n, *shape) float32 on the CPU."""
+
+    @abstractmethod
+    def step(self, like: Tensor, index: int, substep: int = 0) -> Tensor:
+        """The noise of step `index`, in the shape, dtype and on the device of `like` (n, *shape)."""
+
+    def between(self, like: Tensor, index: int, first: float, last: float) -> Tensor:
+        """The noise of step `index`, which leads from the log-SNR `first` up to `last`: standard normal, as `step`.
+
+        A pool that knows one Brownian path, whatever the steps it is cut into, gives its increment here.
+        """
+        return self.step(like, index)
+
+
 @dataclass(frozen=True)
-class NoisePool:
+class NoisePool(Noise):
     """Standard normal draws, each from its own Philox stream keyed by (seed, purpose, step, substep)."""
 
     seed: int

@@ -17,8 +17,9 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, fields
+from functools import cached_property
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ from ..device import in_float64
 FIRST_T = 1e-9  # the lowest noise level of a schedule; t = 0 itself is data
 REACHED = 0.01  # nats/dim of L_T that count as noise: a hundredth of what one halving of the width costs
 _HERE = torch.device("cpu")  # where numbers and tables are, whatever torch's default device may be at the moment
+_REMEMBERED = 2**16  # noise levels of one schedule
 _BISECTIONS = 64  # of log t, which spans 21: down to 1e-18, below what float64 tells apart
 
 
@@ -45,6 +47,20 @@ def warn_unless_noise(what: object, left: float, stacklevel: int = 2) -> None:
             NoiseNotReached,
             stacklevel=stacklevel + 1,
         )
+
+
+class Level(NamedTuple):
+    """One noise level as plain numbers: they multiply a tensor of any dtype, wherever it is, at no cost."""
+
+    t: float
+    alpha: float
+    sigma: float
+    log_snr: float
+
+    @property
+    def ratio(self) -> float:
+        """sigma / alpha, the noise level beside data that keep their size; inf where alpha = 0."""
+        return self.sigma / self.alpha if self.alpha else math.inf
 
 
 class Schedule(ABC):
@@ -120,6 +136,22 @@ class Schedule(ABC):
         """lambda = log(alpha^2 / sigma^2) in nats; +inf at t = 0, -inf where alpha = 0."""
         value, like, data = self._at(self._log_snr, t)
         return like(value.masked_fill(data, math.inf))
+
+    def level(self, t: float) -> Level:
+        """The noise level at `t`, remembered: a sampler asks for the same ones in every run. Raises as `alpha_sigma`."""
+        known = self._levels
+        if t not in known:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            with torch.no_grad():
+                found = Level(float(t), *(float(a) for a in (*self.alpha_sigma(t), self.log_snr(t))))
+            known[found.t] = found
+            return found
+        return known[t]
+
+    @cached_property
+    def _levels(self) -> dict[float, Level]:
+        return {}
 
     def rates(self, t: float | Tensor) -> tuple[Tensor, Tensor]:
         """(d alpha / dt, d sigma / dt) at `t`, in closed form."""

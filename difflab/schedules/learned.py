@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from ..device import in_float64
+from .base import Level
 from .log_snr import VPLogSNRLinear
 from .preserving import ByLogSNR
 
@@ -140,6 +141,10 @@ class Learned(MonotoneNetwork, nn.Module):
     def shape_parameters(self) -> Iterator[nn.Parameter]:
         """What the curve between the ends depends on: learned by the variance of the bound's estimate."""
         yield from (self.first, self.inner, self.offset, self.outer)
+
+    @property
+    def _levels(self) -> dict[float, Level]:  # type: ignore[override]
+        return {}  # it moves: nothing is remembered
 
     def t_of_log_snr(self, log_snr: float | Tensor) -> Tensor:
         """As of every schedule; no gradient goes through it."""
