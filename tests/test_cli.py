@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from difflab import __version__, cli
-from difflab.samplers import SAMPLERS
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,8 +30,8 @@ def test_train_and_sample_arguments() -> None:
     assert cli.parser().parse_args(["train", "digits.toml", "--device", "mps"]).device == "mps"
     sample = cli.parser().parse_args(["sample", "model.safetensors", "--labels", "3,7", "--sampler", "ancestral"])
     assert (sample.out, sample.n, sample.seed, sample.labels) == (Path("grid.png"), 100, 0, "3,7")
-    assert (sample.sampler, sample.steps, sample.device) == ("ancestral", 50, "auto")
-    assert cli.parser().parse_args(["sample", "model.safetensors"]).sampler in SAMPLERS
+    assert (sample.sampler, sample.evaluations, sample.device) == ("ancestral", 50, "auto")
+    assert cli.parser().parse_args(["sample", "model.safetensors"]).sampler is None
     with pytest.raises(SystemExit, match="2"):
         cli.parser().parse_args(["sample", "model.safetensors", "--device", "abacus"])
 

@@ -8,7 +8,7 @@ import torch
 
 from ..denoisers import Conditioned, Denoiser
 from ..device import resolve
-from ..samplers import SAMPLERS, final, grids, sampler_from
+from ..samplers import SAMPLERS, final, sampler_from
 from ..samplers import sample as reverse
 from ..training import Checkpoint, load
 from ..training.checkpoint import write_atomically
@@ -20,8 +20,8 @@ def sample(args: argparse.Namespace) -> int:
     """Draw `args.n` samples from the checkpoint `args.checkpoint` and write them to the PNG `args.out`.
 
     `args.labels` is "0,1,..." (they take turns) or None for all classes; `args.sampler` a name in `samplers.SAMPLERS`,
-    in capitals or not, `args.steps` its steps, `args.seed` the noise, `args.device` where. Raises SystemExit with one
-    sentence for anything that cannot be.
+    in capitals or not, or None for the default, `args.evaluations` what it may spend, `args.seed` the noise, `args.device`
+    where. Raises SystemExit with one sentence for anything that cannot be.
     """
     try:
         x, value_range, columns = _drawn(args)
@@ -36,7 +36,8 @@ def sample(args: argparse.Namespace) -> int:
 def _drawn(args: argparse.Namespace) -> tuple[torch.Tensor, tuple[float, float], int]:
     if args.n < 1:
         raise ValueError(f"The number of samples must be at least 1, but got {args.n}.")
-    sampler = sampler_from({name.lower(): name for name in SAMPLERS}.get(args.sampler.lower(), args.sampler))
+    names = {name.lower(): name for name in SAMPLERS}
+    sampler = None if args.sampler is None else sampler_from(names.get(args.sampler.lower(), args.sampler))
     device = resolve(args.device)
     loaded = load(args.checkpoint)
     labels = _labels(args.labels, loaded.denoiser.classes)
@@ -46,7 +47,7 @@ def _drawn(args: argparse.Namespace) -> tuple[torch.Tensor, tuple[float, float],
     states = reverse(
         denoiser,
         sampler,
-        grids.uniform(denoiser.schedule, args.steps),
+        evaluations=args.evaluations,
         n=args.n,
         shape=tuple(loaded.config["data"]["shape"]),
         generator=torch.Generator().manual_seed(args.seed),

@@ -21,7 +21,7 @@ def asked(path, **options):
             "seed": 0,
             "labels": None,
             "sampler": "DDIM",
-            "steps": 5,
+            "evaluations": 5,
             "device": "cpu",
         }
         | options
@@ -56,6 +56,10 @@ def test_labels_take_turns_in_columns(checkpoint, sampler):
     assert Image.open(args.out).size == (3 * 54, 3 * 54)
 
 
+def test_no_sampler_named_is_the_default(checkpoint):
+    assert sample(asked(checkpoint, sampler=None)) == 0
+
+
 def test_points_become_a_density(recipe, tmp_path):
     train(Namespace(config=recipe(tmp_path, data="ring", steps=2), out=tmp_path, device=None))
     args = asked(tmp_path / "checkpoint.safetensors", n=500)
@@ -70,7 +74,7 @@ def test_points_become_a_density(recipe, tmp_path):
         ({"labels": "3,x"}, "whole numbers with commas"),
         ({"labels": "10"}, "between 0 and 9"),
         ({"sampler": "magic"}, "no sampler named 'magic'"),
-        ({"steps": 0}, "at least 1"),
+        ({"evaluations": 0}, "1 or more, but got 0"),
     ],
 )
 def test_bad_requests_end_in_one_sentence(checkpoint, options, sentence):
