@@ -1,0 +1,12 @@
+"""The times a sampler visits: float64 on the CPU, decreasing, ending at 0 exactly, where x is clean data.
+
+A schedule may have a lowest level above the data (sigma_min of a variance-exploding one); its grids visit it before they end
+at the data.
+"""
+
+from .checks import check_constant, check_decreasing
+from .constant import constant
+from .of_chain import of_chain
+from .uniform import uniform
+
+__all__ = ["check_constant", "check_decreasing", "constant", "of_chain", "uniform"]

@@ -1,0 +1,26 @@
+"""The times of a discrete chain, all of them or evenly spaced ones."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...chain import MarkovChain
+from .checks import check_steps
+
+
+def of_chain(chain: MarkovChain, steps: int | None = None) -> Tensor:
+    """The times of `chain` from T to 0, or of a sub-chain of `steps` of its levels: (steps + 1,).
+
+    Raises ValueError unless 1 <= steps <= T.
+    """
+    steps = chain.steps if steps is None else steps
+    check_steps(steps)
+    if steps > chain.steps:
+        raise ValueError(f"A chain of {chain.steps} steps has no sub-chain of {steps}.")
+    if chain.schedule.reaches_data:
+        k = torch.linspace(chain.steps, 0, steps + 1, dtype=torch.float64, device="cpu")
+    else:
+        k = torch.linspace(chain.steps, 1, steps, dtype=torch.float64, device="cpu")
+        k = torch.cat([k, k.new_zeros(1)])
+    return chain.times[k.round().long()]
