@@ -6,7 +6,23 @@ at the data.
 
 from .checks import check_constant, check_decreasing
 from .constant import constant
+from .karras import karras
+from .log_snr import log_snr
 from .of_chain import of_chain
+from .spacings import leading, linspace, trailing
+from .tabulated import tabulated
 from .uniform import uniform
 
-__all__ = ["check_constant", "check_decreasing", "constant", "of_chain", "uniform"]
+__all__ = [
+    "check_constant",
+    "check_decreasing",
+    "constant",
+    "karras",
+    "leading",
+    "linspace",
+    "log_snr",
+    "of_chain",
+    "tabulated",
+    "trailing",
+    "uniform",
+]
