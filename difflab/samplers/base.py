@@ -108,6 +108,15 @@ class Sampler(ABC):
         """Raises ValueError, in one sentence, for a grid this method cannot follow."""
         grids.check_decreasing(times)
 
+    def failure(self, denoiser: Denoiser, before: State, after: State) -> str:
+        """Why the step from `before` to `after` ended in nan or inf, and what to do, in one sentence."""
+        if after.denoised is not None and not _finite(after.denoised):
+            return f"The denoiser returned nan or inf at t = {before.t:.4g}, so sampling stopped there."
+        return (
+            f"The step from t = {before.t:.4g} to {after.t:.4g} overflowed: the sampler needs smaller steps, or a grid made"
+            " for this schedule."
+        )
+
 
 Step = Callable[[Denoiser, State, float], "State | Tensor"]
 
@@ -233,18 +242,11 @@ def _times(
 def _steps(denoiser: Denoiser, sampler: Sampler, state: State) -> Iterator[State]:
     yield state
     for s in state.grid[1:]:
-        t = state.t
+        before = state
         with torch.no_grad():
             state = sampler.step(denoiser, state, s)
             if not _finite(state.x):
-                if state.denoised is not None and not _finite(state.denoised):
-                    raise FloatingPointError(
-                        f"The denoiser returned nan or inf at t = {t:.4g}, so sampling stopped there."
-                    )
-                raise FloatingPointError(
-                    f"The step from t = {t:.4g} to {s:.4g} overflowed: the sampler needs smaller steps, or a grid made"
-                    " for this schedule."
-                )
+                raise FloatingPointError(sampler.failure(denoiser, before, state))
         yield state
 
 
