@@ -1,0 +1,14 @@
+"""Orders of convergence, measured on data whose probability flow is known.
+
+from difflab.convergence import Line, measure
+from difflab.samplers import DDIM
+
+measure(DDIM(), Line()).order   # 1.0
+"""
+
+from .law import Law, law_of
+from .order import Measured, in_log_snr, measure
+from .reference import flow
+from .targets import Gaussian, Line, Plane, Target
+
+__all__ = ["Gaussian", "Law", "Line", "Measured", "Plane", "Target", "flow", "in_log_snr", "law_of", "measure"]
