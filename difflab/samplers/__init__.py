@@ -4,6 +4,7 @@ from . import grids
 from .ancestral import Ancestral
 from .annealed_langevin import AnnealedLangevin
 from .base import Function, Sampler, State, final, sample
+from .brownian import BrownianPath
 from .ddim import DDIM
 from .langevin import Langevin
 from .noise import Noise, NoisePool
@@ -28,6 +29,7 @@ __all__ = [
     "SAMPLERS",
     "Ancestral",
     "AnnealedLangevin",
+    "BrownianPath",
     "Function",
     "Langevin",
     "Noise",
