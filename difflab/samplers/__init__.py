@@ -8,6 +8,7 @@ from .brownian import BrownianPath
 from .ddim import DDIM
 from .langevin import Langevin
 from .noise import Noise, NoisePool
+from .one_level import OneLevel, stable_step
 
 SAMPLERS: dict[str, type[Sampler]] = {c.__name__: c for c in (Ancestral, DDIM, AnnealedLangevin, Langevin)}
 
@@ -34,10 +35,12 @@ __all__ = [
     "Langevin",
     "Noise",
     "NoisePool",
+    "OneLevel",
     "Sampler",
     "State",
     "final",
     "grids",
     "sample",
     "sampler_from",
+    "stable_step",
 ]
