@@ -92,5 +92,5 @@ def test_ring_of_8_reaches_the_sampling_noise_floor_at_1000_steps():
 
 
 def test_refuses_an_unknown_variance():
-    with pytest.raises(ValueError, match="'small' or 'large', but got 'medium'"):
+    with pytest.raises(ValueError, match="'learned' or 'optimal', but got 'medium'"):
         Ancestral("medium")
