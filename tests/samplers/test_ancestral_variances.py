@@ -78,6 +78,11 @@ def test_every_variance_is_its_table_on_a_chain_and_on_a_part_of_it(gaussian, sc
         for index in range(steps):
             _, std = mean_and_std(Ancestral(name, denoise=False), denoiser, x, grid, index)
             assert 2 * math.log(float(std)) == pytest.approx(float(table[steps - index]), abs=1e-6), (name, index)
+    # the variance of Gaussian data is the same at all x_t: given by level it is what the oracle says
+    by_level = Ancestral("optimal", False, lambda level: 0.3 / (1 + 0.3 * math.exp(level)))
+    for index in range(steps):
+        _, std = mean_and_std(by_level, data.oracle, x, grid, index)
+        assert 2 * math.log(float(std)) == pytest.approx(float(tables["optimal"][steps - index]), abs=1e-6), index
 
 
 @pytest.mark.parametrize("schedule", [*SCHEDULES, Flow(), ZeroTerminalSNR(VPLinear())], ids=lambda s: s.name)
