@@ -4,20 +4,28 @@ A schedule may have a lowest level above the data (sigma_min of a variance-explo
 at the data.
 """
 
+from .align_your_steps import align_your_steps
 from .checks import check_constant, check_decreasing
 from .constant import constant
+from .gits import gits
 from .karras import karras
+from .ld3 import ld3
 from .log_snr import log_snr
 from .of_chain import of_chain
+from .optimised import Optimised
 from .spacings import leading, linspace, trailing
 from .tabulated import tabulated
 from .uniform import uniform
 
 __all__ = [
+    "Optimised",
+    "align_your_steps",
     "check_constant",
     "check_decreasing",
     "constant",
+    "gits",
     "karras",
+    "ld3",
     "leading",
     "linspace",
     "log_snr",
