@@ -15,7 +15,7 @@ HOUSE = ROOT / "difflab"
 #: floors from the bottom up; a room may use the rooms of its own floor and of those below
 FLOORS = [
     {"data", "schedules", "device", "checks", "estimate"},
-    {"predictions", "chain", "variances"},
+    {"predictions", "chain", "runge_kutta", "variances"},
     {"denoisers", "networks"},
     {
         "advice",

@@ -28,10 +28,10 @@ from ..data import FiniteSet
 from ..denoisers import Conditioned, Denoiser
 from ..denoisers.base import Checked, check_samples
 from ..device import has_float64, in_float64
+from ..runge_kutta import Adaptive, Fixed, StepTooSmall
 from ..samplers import NoisePool
 from ..schedules import FIRST_T, Schedule
 from .divergence import Exact, Hutchinson
-from .steps import Adaptive, Fixed, StepTooSmall
 
 _LOW_DIMENSION = 3  # up to here the divergence is exact unless asked otherwise
 _GRADING = 3.0

@@ -35,11 +35,13 @@ _LEAST_ERROR = 1e-4  # what the integral part remembers of an error, in toleranc
 
 @dataclass(frozen=True)
 class Solved:
-    """y at u = 1 (n, D); the sum over steps of the absolute error estimates (n, D); evaluations of the slope (n,) int64."""
+    """y at u = 1 (n, D); the sum over steps of the absolute error estimates (n, D); evaluations of the slope (n,) int64; and
+    the size of step that would have come next (n,), which may be above 1."""
 
     y: Tensor
     error: Tensor
     evaluations: Tensor
+    size: Tensor
 
 
 class StepTooSmall(ArithmeticError):
@@ -70,7 +72,7 @@ class Fixed:
             y, wrong, now = _step(slope, y, u, h, now, rows)
             error = error + wrong.abs()
         count = 6 * self.steps + (first is None)
-        return Solved(y, error, torch.full((len(y),), count, dtype=torch.int64, device=y.device))
+        return Solved(y, error, torch.full((len(y),), count, dtype=torch.int64, device=y.device), h)
 
 
 @dataclass(frozen=True)
@@ -95,22 +97,30 @@ class Adaptive:
         if isinstance(self.most, bool) or not isinstance(self.most, int) or self.most < 6:
             raise ValueError(f"A step takes six evaluations; most must be at least that, but got {self.most!r}.")
 
-    def solve(self, slope: Slope, y: Tensor, first: Tensor | None, scale: Callable[[Tensor], Tensor]) -> Solved:
-        """From u = 0 to u = 1. `first` is the slope at u = 0 where it is known; `scale` makes one number of a row's error.
+    def solve(
+        self,
+        slope: Slope,
+        y: Tensor,
+        first: Tensor | None,
+        scale: Callable[[Tensor], Tensor],
+        size: Tensor | None = None,
+    ) -> Solved:
+        """From u = 0 to u = 1. `first` is the slope at u = 0 where it is known; `scale` makes one number of a row's error;
+        `size` (n,) is that of the steps to try first.
 
         Raises StepTooSmall where no step is accurate enough, ArithmeticError where the slope is not finite or `most`
         evaluations do not do.
         """
         n, rows = len(y), torch.arange(len(y), device=y.device)
-        u, h = y.new_zeros(n), y.new_full((n,), _FIRST_STEP)
+        u, h = y.new_zeros(n), y.new_full((n,), _FIRST_STEP) if size is None else size.clone()
         before = y.new_full((n,), _LEAST_ERROR)  # error of the last accepted step, in tolerances
         y, error = y.clone(), torch.zeros_like(y)
         now = slope(y, u, rows) if first is None else first.clone()
         evaluations = torch.full((n,), int(first is None), dtype=torch.int64, device=y.device)
         while len(rows):
             last = h[rows] >= 1 - u[rows]
-            size = torch.where(last, 1 - u[rows], h[rows])
-            tried, wrong, after = _step(slope, y[rows], u[rows], size, now[rows], rows)
+            taken = torch.where(last, 1 - u[rows], h[rows])
+            tried, wrong, after = _step(slope, y[rows], u[rows], taken, now[rows], rows)
             evaluations[rows] += 6
             ratio = scale(wrong) / self.tolerance
             if not bool(torch.isfinite(ratio).all()):
@@ -119,11 +129,12 @@ class Adaptive:
             ratio = ratio.clamp(min=1e-10)
             shrunk = (_SAFETY * ratio ** (-1 / _ORDER)).clamp(_SHRINK, 1.0)
             grown = _SAFETY * ratio ** (0.75 * _INTEGRAL - 1 / _ORDER) * before[rows] ** _INTEGRAL
-            h[rows] = size * torch.where(good, grown.clamp(_SHRINK, _GROW), shrunk)
+            due = taken * torch.where(good, grown.clamp(_SHRINK, _GROW), shrunk)
+            h[rows] = torch.where(good & last, due.maximum(h[rows]), due)  # a last step may have been cut short
             done = rows[good]
             y[done], now[done] = tried[good], after[good]
             error[done] += wrong[good].abs()
-            u[done] += size[good]
+            u[done] += taken[good]
             before[done] = ratio[good].clamp(min=_LEAST_ERROR)
             rows = rows[~(good & last)]
             stuck = h[rows] < _LEAST_STEP
@@ -131,7 +142,7 @@ class Adaptive:
                 raise StepTooSmall(float(u[rows][stuck][0]))
             if bool((evaluations[rows] >= self.most).any()):
                 raise ArithmeticError(f"{self.most} evaluations do not reach the tolerance {self.tolerance:g}")
-        return Solved(y, error, evaluations)
+        return Solved(y, error, evaluations, h)
 
 
 def _step(slope: Slope, y: Tensor, u: Tensor, h: Tensor, first: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
