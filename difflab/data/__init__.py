@@ -4,5 +4,7 @@ from .base import DataSet
 from .finite import FiniteSet, digits, two_moons
 from .mixture import GaussianMixture
 from .names import NAMES, named
+from .sharpened import Sharpened
+from .tilted import Tilt
 
-__all__ = ["NAMES", "DataSet", "FiniteSet", "GaussianMixture", "digits", "named", "two_moons"]
+__all__ = ["NAMES", "DataSet", "FiniteSet", "GaussianMixture", "Sharpened", "Tilt", "digits", "named", "two_moons"]

@@ -9,6 +9,7 @@ component a thousand times narrower than its neighbour costs as much as the neig
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _REACH = 8.5  # standard deviations after which a component has ended: beyond lies less than 1e-14 of it in 3 dimensions
 _SMALL = {1: 1.0, 2: 1.0, 3: 2.0}  # by dimension: half the side of a cell, in standard deviations of a component
-_NODES, _FEWER = 10, 8  # of the rule along each axis, and of the one that tells its error
+NODES, FEWER = 10, 8  # of the rule along each axis, and of the one that tells its error
 _BUDGET = 80_000_000  # evaluations of a component's density: a few seconds
 _BLOCK = 2**17  # of them at a time
 
@@ -30,16 +31,36 @@ def entropy_of(mixture: GaussianMixture) -> Estimate | None:
 
     The error is the change from a coarser rule plus the mass that the cells miss; exact, error 0, for one component.
     """
-    count, dim = mixture.means.shape
-    if count == 1:
+    if len(mixture.weights) == 1:
         return Estimate(float(np.linalg.slogdet(2 * np.pi * np.e * mixture.covariances[0])[1] / 2), 0.0)
-    if dim not in _SMALL:
-        return None
-    cells = _cells(mixture, _SMALL[dim], _BUDGET // (count * (_NODES**dim + _FEWER**dim)))
+    cells = fitted_cells(mixture)
     if cells is None:
         return None
-    (fine, mass), (coarse, _) = (_integrate(mixture, *cells, nodes) for nodes in (_NODES, _FEWER))
+    (fine, mass), (coarse, _) = (_integrate(mixture, *cells, nodes) for nodes in (NODES, FEWER))
     return Estimate(fine, abs(fine - coarse) + abs(1 - mass))
+
+
+def fitted_cells(mixture: GaussianMixture) -> tuple[np.ndarray, np.ndarray] | None:
+    """Centres and half sides, each (cells, D), of cells on which whatever is as smooth as the components can be integrated;
+    None above three dimensions and where the budget would not do."""
+    count, dim = mixture.means.shape
+    if dim not in _SMALL:
+        return None
+    return _cells(mixture, _SMALL[dim], _BUDGET // (count * (NODES**dim + FEWER**dim)))
+
+
+def rule(centres: np.ndarray, halves: np.ndarray, nodes: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Points (m, D) and weights (m,), a block at a time: the product rule with `nodes` points along each axis of each cell.
+    `count` numbers are computed at each point."""
+    dim = centres.shape[1]
+    place, weight = np.polynomial.legendre.leggauss(nodes)
+    places = np.stack(np.meshgrid(*[place] * dim, indexing="ij"), -1).reshape(-1, dim)
+    weights = np.stack(np.meshgrid(*[weight] * dim, indexing="ij"), -1).reshape(-1, dim).prod(1)
+    rows = max(1, _BLOCK // (count * len(places)))
+    for start in range(0, len(centres), rows):
+        centre, half = centres[start : start + rows], halves[start : start + rows]
+        points = (centre[:, None] + half[:, None] * places).reshape(-1, dim)
+        yield points, (weights * half.prod(1)[:, None]).reshape(-1)
 
 
 def _cells(mixture: GaussianMixture, small: float, most: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -86,15 +107,9 @@ def _halved(
 
 def _integrate(mixture: GaussianMixture, centres: np.ndarray, halves: np.ndarray, nodes: int) -> tuple[float, float]:
     """(integral of -p log p, integral of p) by the product rule with `nodes` points along each axis of each cell."""
-    count, dim = mixture.means.shape
-    place, weight = np.polynomial.legendre.leggauss(nodes)
-    places = np.stack(np.meshgrid(*[place] * dim, indexing="ij"), -1).reshape(-1, dim)
-    weights = np.stack(np.meshgrid(*[weight] * dim, indexing="ij"), -1).reshape(-1, dim).prod(1)
-    rows = max(1, _BLOCK // (count * len(places)))
     entropy = mass = 0.0
-    for start in range(0, len(centres), rows):
-        centre, half = centres[start : start + rows], halves[start : start + rows]
-        log_p = mixture.log_density((centre[:, None] + half[:, None] * places).reshape(-1, dim)).reshape(len(half), -1)
-        p = np.exp(log_p) * weights * half.prod(1)[:, None]
+    for points, weights in rule(centres, halves, nodes, len(mixture.weights)):
+        log_p = mixture.log_density(points)
+        p = np.exp(log_p) * weights
         entropy, mass = entropy - float((p * log_p).sum()), mass + float(p.sum())
     return entropy, mass

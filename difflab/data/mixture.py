@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import LARGEST, array_of, check_generator, is_number, is_whole
+from ..checks import LARGEST, array_of, brief, check_generator, is_number, is_whole
 from ..estimate import Estimate
 from .base import DataSet, check_count, check_seed
 from .entropy import entropy_of
 from .observed import Observation, normalised
+from .tilted import Tilt
 from .weights import checked_weights
 
 if TYPE_CHECKING:
@@ -191,6 +192,27 @@ class GaussianMixture(DataSet):
         evidence, means, covariances = (np.array(a) for a in zip(*parts, strict=True))
         weights = normalised(np.log(self.weights) + evidence)
         return GaussianMixture(weights, means, covariances, f"{self.name}, observed")
+
+    def tilted(self, tilt: Tilt) -> GaussianMixture:
+        """p(x) exp(tilt(x)) / Z, exactly: a mixture of as many components, component j being component j tilted (tilted.py).
+
+        Raises TypeError for what is no `Tilt`, ValueError for one of another dimension or one that no mass survives.
+        """
+        weights, means, covariances = zip(*self._tilted_by(tilt), strict=True)
+        return GaussianMixture(normalised(np.array(weights)), means, covariances, f"{self.name}, tilted")
+
+    def log_mean_tilt(self, tilt: Tilt) -> float:
+        """log Z = log E exp(tilt(x)) in nats. As `tilted`."""
+        return float(np.logaddexp.reduce([log_weight for log_weight, _, _ in self._tilted_by(tilt)]))
+
+    def _tilted_by(self, tilt: Tilt) -> list[tuple[float, np.ndarray, np.ndarray]]:
+        """(log of the weight, not normalised, mean, covariance) of each component."""
+        if not isinstance(tilt, Tilt):
+            raise TypeError(f"A mixture is tilted by a Tilt(linear, quadratic), but got {brief(tilt)}.")
+        if len(tilt.linear) != self.dim:
+            raise ValueError(f"This tilt is of {len(tilt.linear)} coordinates, and {self.name} has {self.dim}.")
+        parts = [tilt.of_gaussian(m, c) for m, c in zip(self.means, self.covariances, strict=True)]
+        return [(mass + float(np.log(w)), m, c) for w, (mass, m, c) in zip(self.weights, parts, strict=True)]
 
 
 def _check_components(count: int) -> None:
