@@ -1,0 +1,84 @@
+"""What all guidances share: they stand in the place of the denoiser that they guide."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ...checks import brief, is_number
+from ..base import Checked, Denoiser, Posterior
+
+
+class Guidance(ABC):
+    """`denoiser` with guidance; its schedule, shape, device and sigma_data are the denoiser's.
+
+    Attributes:
+        calls: how many networks are asked in one guided call.
+
+    Raises TypeError for what is no denoiser.
+    """
+
+    calls: ClassVar[int] = 2
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        Checked(denoiser)
+        self.denoiser, self.schedule = denoiser, denoiser.schedule
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of one sample, where the denoiser knows it."""
+        return getattr(self.denoiser, "shape", None)
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where the denoiser computes; None for one that computes wherever x_t is."""
+        return getattr(self.denoiser, "device", None)
+
+    @property
+    def sigma_data(self) -> float:
+        """Standard deviation of the data, 1 where the denoiser does not know it."""
+        return float(getattr(self.denoiser, "sigma_data", 1.0))
+
+    @abstractmethod
+    def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
+        """The guided x_0, (n, *shape) as `mean`; without variance, for it is the mean of no law.
+
+        `x_t` (n, *shape), `t` one time or (n,), `labels` (n,) int64 where the denoiser knows classes.
+        """
+
+    @abstractmethod
+    def unguided(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
+        """What is said outside of an `Interval`, in one call."""
+
+
+def asked(denoiser: Denoiser, x_t: Tensor, t: float | Tensor, labels: Tensor | None) -> Posterior:
+    """The denoiser's answer; one that knows no classes need not take labels."""
+    return denoiser(x_t, t) if labels is None else denoiser(x_t, t, labels)
+
+
+def check_weight(value: object, name: str) -> float:
+    """`value` as a float. ValueError unless it is a finite number."""
+    if not is_number(value):
+        raise ValueError(f"{name} of a guidance must be a finite number, but got {brief(value)}.")
+    return float(value)  # type: ignore[arg-type]
+
+
+def check_same_frame(one: Denoiser, other: Denoiser, what: str) -> None:
+    """Raises TypeError if `other` is no denoiser, ValueError if its x_t or its samples are not those of `one`."""
+    Checked(other)
+    if other.schedule != one.schedule:
+        raise ValueError(
+            f"{what} must speak of the same x_t, but it has the schedule {other.schedule} and the guided one"
+            f" {one.schedule}."
+        )
+    shapes = getattr(one, "shape", None), getattr(other, "shape", None)
+    if None not in shapes and tuple(shapes[0]) != tuple(shapes[1]):  # type: ignore[arg-type]
+        raise ValueError(f"{what} must have samples of the shape {shapes[0]}, but it has {shapes[1]}.")
+
+
+def extrapolated(away: Tensor, toward: Tensor, weight: float) -> Tensor:
+    """away + weight (toward - away), exact at weights 0 and 1."""
+    return torch.lerp(away, toward, weight)
