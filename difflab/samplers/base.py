@@ -196,6 +196,8 @@ def sample(
         raise ValueError("Give either n, a number of samples, or x, the samples to start from.")
     if x is None:
         assert n is not None
+        if times[0] == 0:
+            raise ValueError("A run that starts at t = 0 starts from data: give them as x.")
         shape = shape if shape is not None else getattr(denoiser, "shape", None)
         if shape is None:
             raise ValueError("This denoiser does not know the shape of a sample; give shape.")
