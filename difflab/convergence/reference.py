@@ -1,6 +1,6 @@
 """The probability flow followed so finely that what is left of the error is rounding: the reference of all samplers.
 
-In y = x / alpha and r = sigma / alpha the flow is dy/dr = (y - E[x_0 | x]) / r (Song et al. 2021b, eq. 14; Karras et al. 2022,
+In y = x / alpha and r = sigma / alpha the flow is dy/dr = (y - E[x_0 | x]) / r (J. Song et al. 2021, eq. 14; Karras et al. 2022,
 eq. 3), and log r is the natural step. Only alpha = 0 is out of its reach. With c the width of the data,
 
     z = x / R,   R = sqrt(c^2 alpha^2 + sigma^2),   u = -asinh(c alpha / sigma):   dz/du = (c alpha / R) z - E[x_0 | x] / c,

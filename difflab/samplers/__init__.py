@@ -6,11 +6,27 @@ from .annealed_langevin import AnnealedLangevin
 from .base import Function, Sampler, State, final, sample
 from .brownian import BrownianPath
 from .ddim import DDIM
+from .edm import EDMStochastic
+from .euler import Euler
+from .euler_maruyama import EulerMaruyama
+from .heun import Heun
 from .langevin import Langevin
 from .noise import Noise, NoisePool
 from .one_level import OneLevel, stable_step
 
-SAMPLERS: dict[str, type[Sampler]] = {c.__name__: c for c in (Ancestral, DDIM, AnnealedLangevin, Langevin)}
+SAMPLERS: dict[str, type[Sampler]] = {
+    c.__name__: c
+    for c in (
+        Ancestral,
+        DDIM,
+        AnnealedLangevin,
+        Langevin,
+        Euler,
+        EulerMaruyama,
+        Heun,
+        EDMStochastic,
+    )
+}
 
 
 def sampler_from(name: str, **knobs: object) -> Sampler:
@@ -31,7 +47,11 @@ __all__ = [
     "Ancestral",
     "AnnealedLangevin",
     "BrownianPath",
+    "EDMStochastic",
+    "Euler",
+    "EulerMaruyama",
     "Function",
+    "Heun",
     "Langevin",
     "Noise",
     "NoisePool",

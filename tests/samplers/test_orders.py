@@ -7,7 +7,7 @@ constant over the number of steps, up to about 0.2 for the methods here, while a
 import pytest
 
 from difflab.convergence import Gaussian, Line, Plane, measure
-from difflab.samplers import DDIM, SAMPLERS, Ancestral
+from difflab.samplers import DDIM, SAMPLERS, Ancestral, EDMStochastic
 from difflab.samplers.base import Sampler
 
 # Methods with the knobs that change their order or their formula, besides those of SAMPLERS with none given: add yours.
@@ -15,6 +15,7 @@ VARIANTS: list[Sampler] = [
     Ancestral("large"),
     DDIM(0.5),
     DDIM(1.0),
+    EDMStochastic(churn=5.0),
 ]
 
 # Class name -> why its order is not one of falling steps. These are held to something else, which is said.

@@ -111,8 +111,8 @@ def test_asks_for_a_shape_that_the_denoiser_does_not_know():
 def test_registry():
     assert sampler_from("DDIM", eta=0.5) == DDIM(0.5)
     assert all(cls().label and cls.order == 1 for cls in SAMPLERS.values())
-    with pytest.raises(ValueError, match="no sampler named 'Euler'; choose one of Ancestral"):
-        sampler_from("Euler")
+    with pytest.raises(ValueError, match="no sampler named 'Eulers'; choose one of Ancestral"):
+        sampler_from("Eulers")
     with pytest.raises(ValueError, match="DDIM has no knob 'steps'"):
         sampler_from("DDIM", steps=3)
 
