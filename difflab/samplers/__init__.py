@@ -10,7 +10,9 @@ from .edm import EDMStochastic
 from .euler import Euler
 from .euler_maruyama import EulerMaruyama
 from .heun import Heun
+from .hmc import HMC
 from .langevin import Langevin
+from .mala import MALA
 from .noise import Noise, NoisePool
 from .one_level import OneLevel, stable_step
 
@@ -25,6 +27,8 @@ SAMPLERS: dict[str, type[Sampler]] = {
         EulerMaruyama,
         Heun,
         EDMStochastic,
+        HMC,
+        MALA,
     )
 }
 
@@ -43,6 +47,8 @@ def sampler_from(name: str, **knobs: object) -> Sampler:
 
 __all__ = [
     "DDIM",
+    "HMC",
+    "MALA",
     "SAMPLERS",
     "Ancestral",
     "AnnealedLangevin",
