@@ -6,15 +6,21 @@ from .annealed_langevin import AnnealedLangevin
 from .base import Function, Sampler, State, final, sample
 from .brownian import BrownianPath
 from .ddim import DDIM
+from .deis import DEIS
+from .dpm_solver import DPMSolver
+from .dpm_solver_sde import DPMSolverSDE
+from .dpm_solver_single_step import DPMSolverSingleStep
 from .edm import EDMStochastic
 from .euler import Euler
 from .euler_maruyama import EulerMaruyama
 from .heun import Heun
 from .hmc import HMC
+from .ipndm import IPNDM
 from .langevin import Langevin
 from .mala import MALA
 from .noise import Noise, NoisePool
 from .one_level import OneLevel, stable_step
+from .unipc import UniPC
 
 SAMPLERS: dict[str, type[Sampler]] = {
     c.__name__: c
@@ -29,6 +35,12 @@ SAMPLERS: dict[str, type[Sampler]] = {
         EDMStochastic,
         HMC,
         MALA,
+        DEIS,
+        DPMSolver,
+        DPMSolverSDE,
+        DPMSolverSingleStep,
+        IPNDM,
+        UniPC,
     )
 }
 
@@ -47,12 +59,17 @@ def sampler_from(name: str, **knobs: object) -> Sampler:
 
 __all__ = [
     "DDIM",
+    "DEIS",
     "HMC",
+    "IPNDM",
     "MALA",
     "SAMPLERS",
     "Ancestral",
     "AnnealedLangevin",
     "BrownianPath",
+    "DPMSolver",
+    "DPMSolverSDE",
+    "DPMSolverSingleStep",
     "EDMStochastic",
     "Euler",
     "EulerMaruyama",
@@ -64,6 +81,7 @@ __all__ = [
     "OneLevel",
     "Sampler",
     "State",
+    "UniPC",
     "final",
     "grids",
     "sample",
