@@ -1,17 +1,11 @@
 """The probability flow followed so finely that what is left of the error is rounding: the reference of all samplers.
 
 In y = x / alpha and r = sigma / alpha the flow is dy/dr = (y - E[x_0 | x]) / r (J. Song et al. 2021, eq. 14; Karras et al. 2022,
-eq. 3), and log r is the natural step. Only alpha = 0 is out of its reach. With c the width of the data,
-
-    z = x / R,   R = sqrt(c^2 alpha^2 + sigma^2),   u = -asinh(c alpha / sigma):   dz/du = (c alpha / R) z - E[x_0 | x] / c,
-
-which nowhere divides by alpha or by sigma: u is log r - log 2c where the noise is small, and 0 where nothing but noise is left.
-(z is x on the circle of Salimans & Ho 2022, appendix D, with angle theta = atan(sigma / c alpha), and u = log tan(theta / 2).)
+eq. 3), and log r is the natural step. Only alpha = 0 is out of its reach: `samplers/circle.py` has the form taken here, in
+u = -asinh(c alpha / sigma), which is log r (but for a constant) where there is little noise and 0 where alpha is.
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
@@ -20,6 +14,7 @@ from ..checks import check_samples, is_number, is_whole
 from ..denoisers import Denoiser
 from ..denoisers.base import Checked
 from ..device import in_float64
+from ..samplers.circle import place, radius_and_cos, times_of, width_of
 from ..schedules import FIRST_T, Schedule
 
 
@@ -76,14 +71,6 @@ def flow(denoiser: Denoiser, x: Tensor, t: float, s: float, steps: int = 500, wi
     return found if s > 0 else in_float64(checked(found.to(x.device, dtype), end).mean)
 
 
-def width_of(denoiser: Denoiser) -> float:
-    """The standard deviation of a coordinate of the data, as far as the denoiser knows it; else 1."""
-    known = getattr(denoiser, "sigma_data", None)
-    if known is None:
-        known = getattr(getattr(denoiser, "data", None), "sigma_data", None)
-    return float(known) if known else 1.0
-
-
 def check_times(t: float, s: float) -> None:
     """Raises ValueError unless a flow can lead from `t` to `s`."""
     if not is_number(t) or not 0 < t <= 1:
@@ -96,10 +83,8 @@ def _path(
     schedule: Schedule, t: float, s: float, steps: int, c: float
 ) -> tuple[list[float], list[float], list[float], list[float]]:
     """u, the times, c alpha / R and R at the ends of the steps and at their middles, 2 steps + 1 of each."""
-    first, last = (-math.asinh(c * a.alpha / a.sigma) for a in (schedule.level(t), schedule.level(s)))
-    u = torch.linspace(first, last, 2 * steps + 1, dtype=torch.float64)
-    times = schedule.t_of_log_snr(2 * (torch.sinh(-u) / c).log())
+    u = torch.linspace(place(schedule, t, c), place(schedule, s, c), 2 * steps + 1, dtype=torch.float64)
+    times = times_of(schedule, u, c)
     times[0], times[-1] = t, s
-    alpha, sigma = schedule.alpha_sigma(times)
-    radius = torch.hypot(c * alpha, sigma)
-    return u.tolist(), times.tolist(), (c * alpha / radius).tolist(), radius.tolist()
+    radius, cos = radius_and_cos(schedule, times, c)
+    return u.tolist(), times.tolist(), cos.tolist(), radius.tolist()

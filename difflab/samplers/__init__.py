@@ -20,6 +20,7 @@ from .langevin import Langevin
 from .mala import MALA
 from .noise import Noise, NoisePool
 from .one_level import OneLevel, stable_step
+from .rk45 import RK45
 from .unipc import UniPC
 
 SAMPLERS: dict[str, type[Sampler]] = {
@@ -33,6 +34,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
         EulerMaruyama,
         Heun,
         EDMStochastic,
+        RK45,
         HMC,
         MALA,
         DEIS,
@@ -63,6 +65,7 @@ __all__ = [
     "HMC",
     "IPNDM",
     "MALA",
+    "RK45",
     "SAMPLERS",
     "Ancestral",
     "AnnealedLangevin",
