@@ -5,7 +5,9 @@ from .ancestral import Ancestral
 from .annealed_langevin import AnnealedLangevin
 from .base import Function, Sampler, State, final, sample
 from .brownian import BrownianPath
+from .consistency import Consistency
 from .ddim import DDIM
+from .ddim_inversion import DDIMInversion
 from .deis import DEIS
 from .dpm_solver import DPMSolver
 from .dpm_solver_sde import DPMSolverSDE
@@ -18,6 +20,7 @@ from .hmc import HMC
 from .ipndm import IPNDM
 from .langevin import Langevin
 from .mala import MALA
+from .mean_flow import MeanFlow
 from .noise import Noise, NoisePool
 from .one_level import OneLevel, stable_step
 from .rk45 import RK45
@@ -28,6 +31,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
     for c in (
         Ancestral,
         DDIM,
+        DDIMInversion,
         AnnealedLangevin,
         Langevin,
         Euler,
@@ -70,6 +74,8 @@ __all__ = [
     "Ancestral",
     "AnnealedLangevin",
     "BrownianPath",
+    "Consistency",
+    "DDIMInversion",
     "DPMSolver",
     "DPMSolverSDE",
     "DPMSolverSingleStep",
@@ -79,6 +85,7 @@ __all__ = [
     "Function",
     "Heun",
     "Langevin",
+    "MeanFlow",
     "Noise",
     "NoisePool",
     "OneLevel",

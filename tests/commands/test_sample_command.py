@@ -89,6 +89,9 @@ def test_every_sampler_that_ends_at_data_can_be_asked_for(checkpoint):
         if issubclass(kind, OneLevel):
             with pytest.raises(SystemExit, match=f"{name} stays at one noise level"):
                 sample(args)
+        elif name == "DDIMInversion":
+            with pytest.raises(SystemExit, match="starts from data"):
+                sample(args)
         else:
             assert sample(args) == 0
 

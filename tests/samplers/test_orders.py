@@ -21,6 +21,7 @@ VARIANTS: list[Sampler] = [
 # Class name -> why its order is not one of falling steps. These are held to something else, which is said.
 EXCUSED = {
     "RK45": "chooses its own steps: its error follows its tolerance, and equal steps have their order, in test_rk45.py",
+    "DDIMInversion": "runs upwards, and its way back is measured as well: test_ddim_inversion.py",
     "Langevin": "stays at one noise level: its stationary law is tested in test_langevin.py",
     "AnnealedLangevin": "walks at every level: it converges in the number of walks, not of levels; test_annealed_langevin.py",
 }
