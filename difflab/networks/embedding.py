@@ -16,23 +16,25 @@ class Condition(nn.Module):
         classes: number of classes, or None. Row `classes` of the table is "no class": what a network with classes sees
             when it is asked without labels (Ho & Salimans 2022 train it by dropping labels).
         waves: number of frequencies of the sinusoidal code.
+        levels: how many numbers it is told; each has its own code.
     """
 
     rates: Tensor
 
-    def __init__(self, width: int, classes: int | None = None, waves: int = 16) -> None:
+    def __init__(self, width: int, classes: int | None = None, waves: int = 16, levels: int = 1) -> None:
         super().__init__()
         rates = torch.logspace(0, 1, waves, base=_FASTEST / _SLOWEST, dtype=torch.float32) * _SLOWEST
         self.register_buffer("rates", rates, persistent=False)
-        self.level = nn.Linear(2 * waves, width)
+        self.level = nn.Linear(2 * waves * levels, width)
         self.label = None if classes is None else nn.Embedding(classes + 1, width)
         self.classes = classes
         if self.label is not None:
             nn.init.normal_(self.label.weight, std=0.5)
 
     def forward(self, level: Tensor, labels: Tensor | None = None) -> Tensor:
-        """`level` (n,) or (1,), `labels` (n,) int64 or None -> (n, width), or (1, width) if neither names a row."""
-        angles = level[:, None] * self.rates
+        """`level` (n,) or (1,), or (n, levels) or (1, levels), `labels` (n,) int64 or None -> (n, width), or (1, width) if
+        neither names a row."""
+        angles = (level[..., None] * self.rates).flatten(1)
         code: Tensor = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
         if self.label is None:
             return code

@@ -23,23 +23,32 @@ class MLP(nn.Module):
         depth: number of hidden layers.
         classes: number of classes, or None.
         outputs: numbers for each coordinate; with 2 the answer is (n, 2 c, ...) for x (n, c, ...), for a learned range.
+        levels: how many numbers it is told of the noise; with 2 it is called with level (n, 2) or (1, 2), for a mean flow.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], width: int = 128, depth: int = 3, classes: int | None = None, outputs: int = 1
+        self,
+        shape: tuple[int, ...],
+        width: int = 128,
+        depth: int = 3,
+        classes: int | None = None,
+        outputs: int = 1,
+        levels: int = 1,
     ) -> None:
         super().__init__()
-        check_sizes("MLP", {"shape": shape, "width": width, "depth": depth, "classes": classes, "outputs": outputs})
+        sizes = {"width": width, "depth": depth, "classes": classes, "outputs": outputs, "levels": levels}
+        check_sizes("MLP", {"shape": shape, **sizes})
         self.config: dict[str, Any] = {
             "shape": list(shape),
             "width": width,
             "depth": depth,
             "classes": classes,
             **({} if outputs == 1 else {"outputs": outputs}),  # unsaid, as in the checkpoints before there was a choice
+            **({} if levels == 1 else {"levels": levels}),
         }
-        self.classes, self.outputs = classes, outputs
+        self.classes, self.outputs, self.levels = classes, outputs, levels
         dim = int(torch.Size(shape).numel())
-        self.condition = Condition(width, classes)
+        self.condition = Condition(width, classes, levels=levels)
         self.first = nn.Linear(dim, width, bias=False)  # the condition brings the bias
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
         self.last = nn.Linear(width, outputs * dim)
@@ -48,7 +57,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """`x` (n, *shape), `level` (n,) or (1,), `labels` (n,) int64 or None -> (n, *shape), or `outputs` times its channels."""
-        check_inputs(x, level, self.config["shape"])
+        check_inputs(x, level, self.config["shape"], self.levels)
         h = F.silu(self.first(x.flatten(1)) + self.condition(level, labels))
         for layer in self.hidden:
             h = F.silu(layer(h))

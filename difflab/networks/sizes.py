@@ -14,8 +14,8 @@ from ..checks import brief, check_samples
 
 _LARGEST = 65_536
 # layers or blocks: thousands of modules would take minutes to build; and all that is asked of a network is the prediction
-# and, with a learned range, one number more
-_MOST = {"depth": 128, "blocks": 128, "outputs": 2}
+# and, with a learned range, one number more; what it is told is a noise level or, for a mean flow, two times
+_MOST = {"depth": 128, "blocks": 128, "outputs": 2, "levels": 2}
 _MOST_AXES, _MOST_COORDINATES = 8, 2**24
 
 
@@ -39,12 +39,19 @@ def check_sizes(name: str, config: dict[str, Any]) -> None:
                 raise ValueError(f"{name}'s {option} must be whole numbers from 1 to {most}, but got {value!r}.")
 
 
-def check_inputs(x: Tensor, level: Tensor, shape: list[int] | None) -> None:
-    """Raises TypeError or ValueError unless `x` is (n, *shape), of any shape if None, and `level` (n,) or (1,)."""
+def check_inputs(x: Tensor, level: Tensor, shape: list[int] | None, levels: int = 1) -> None:
+    """Raises TypeError or ValueError unless `x` is (n, *shape), of any shape if None, and `level` (n,) or (1,); (n, levels)
+    or (1, levels) for a network that is told several."""
     check_samples(x, None if shape is None else tuple(shape))
     if not isinstance(level, Tensor):
         raise TypeError(f"The noise level of a network is a tensor, log-SNR / 4, but got {brief(level)}.")
-    if level.ndim != 1 or len(level) not in (1, len(x)):
+    if levels > 1:
+        if level.ndim != 2 or len(level) not in (1, len(x)) or level.shape[1] != levels:
+            raise ValueError(
+                f"This network is told {levels} numbers, (1, {levels}), or for each sample, ({len(x)}, {levels}), but got"
+                f" {tuple(level.shape)}."
+            )
+    elif level.ndim != 1 or len(level) not in (1, len(x)):
         raise ValueError(
             f"The noise level must be one, (1,), or one for each sample, ({len(x)},), but got {tuple(level.shape)}."
         )

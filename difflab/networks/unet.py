@@ -27,6 +27,7 @@ class UNet(nn.Module):
         classes: number of classes, or None.
         patch: side of a patch, p.
         outputs: numbers for each pixel; with 2 the answer has 2 c channels for images of c, for a learned range.
+        levels: how many numbers it is told of the noise; with 2 it is called with level (n, 2) or (1, 2), for a mean flow.
 
     Raises ValueError for sizes that are no whole numbers, out of reach, or that do not divide as said.
     """
@@ -39,9 +40,17 @@ class UNet(nn.Module):
         classes: int | None = None,
         patch: int = 2,
         outputs: int = 1,
+        levels: int = 1,
     ) -> None:
         super().__init__()
-        sizes = {"width": width, "blocks": blocks, "classes": classes, "patch": patch, "outputs": outputs}
+        sizes = {
+            "width": width,
+            "blocks": blocks,
+            "classes": classes,
+            "patch": patch,
+            "outputs": outputs,
+            "levels": levels,
+        }
         check_sizes("UNet", {"shape": shape, **sizes})
         if len(shape) != 3 or shape[1] % (2 * patch) or shape[2] % (2 * patch):
             raise ValueError(
@@ -57,10 +66,11 @@ class UNet(nn.Module):
             "classes": classes,
             "patch": patch,
             **({} if outputs == 1 else {"outputs": outputs}),  # unsaid, as in the checkpoints before there was a choice
+            **({} if levels == 1 else {"levels": levels}),
         }
-        self.classes, self.patch = classes, patch
+        self.classes, self.patch, self.levels = classes, patch, levels
         channels, wide = shape[0] * patch**2, 2 * width
-        self.condition = Condition(wide, classes)
+        self.condition = Condition(wide, classes, levels=levels)
         self.first = nn.Conv2d(channels, width, 3, padding=1)
         self.down = nn.ModuleList(Block(width, wide) for _ in range(blocks))
         self.shrink = nn.Conv2d(width, wide, 2, stride=2)
@@ -74,7 +84,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """`x` (n, *shape), `level` (n,) or (1,), `labels` (n,) int64 or None -> (n, *shape), or `outputs` times its channels."""
-        check_inputs(x, level, self.config["shape"])
+        check_inputs(x, level, self.config["shape"], self.levels)
         condition = F.silu(self.condition(level, labels))
         h = self.first(F.pixel_unshuffle(x, self.patch))
         for block in self.down:
