@@ -16,7 +16,9 @@ class DDIM(Sampler):
     """x_s = alpha_s x_0 + sqrt(sigma_s^2 - d^2) eps + d z, d^2 = eta^2 var q(x_s | x_t, x_0) (Song et al. 2021, eqs. 12 and 16).
 
     Args:
-        eta: 0 is deterministic, a first-order step of the probability-flow ODE; 1 is ancestral sampling with the small variance.
+        eta: 0 is deterministic, a first-order step of the probability-flow ODE (Euler's, in sigma / alpha); 1 is ancestral
+            sampling with the small variance. With the large one it is what the paper calls sigma-hat (ibid., section 5):
+            Ancestral("large"). In between it is the eta of k-diffusion's ancestral Euler steps.
     """
 
     eta: float = 0.0
