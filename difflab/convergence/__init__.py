@@ -6,9 +6,22 @@ from difflab.samplers import DDIM
 measure(DDIM(), Line()).order   # 1.0
 """
 
+from .flow_map import ExactFlowMap
 from .law import Law, law_of
 from .order import Measured, in_log_snr, measure
 from .reference import flow
 from .targets import Gaussian, Line, Plane, Target
 
-__all__ = ["Gaussian", "Law", "Line", "Measured", "Plane", "Target", "flow", "in_log_snr", "law_of", "measure"]
+__all__ = [
+    "ExactFlowMap",
+    "Gaussian",
+    "Law",
+    "Line",
+    "Measured",
+    "Plane",
+    "Target",
+    "flow",
+    "in_log_snr",
+    "law_of",
+    "measure",
+]

@@ -2,7 +2,17 @@
 
 from .base import Denoiser, Posterior
 from .conditioned import Conditioned
+from .consistency import ConsistencyDenoiser
 from .exact import ExactDenoiser
+from .mean_flow import MeanFlowDenoiser
 from .network import NetworkDenoiser
 
-__all__ = ["Conditioned", "Denoiser", "ExactDenoiser", "NetworkDenoiser", "Posterior"]
+__all__ = [
+    "Conditioned",
+    "ConsistencyDenoiser",
+    "Denoiser",
+    "ExactDenoiser",
+    "MeanFlowDenoiser",
+    "NetworkDenoiser",
+    "Posterior",
+]

@@ -2,11 +2,13 @@
 
 from . import weightings
 from .adaptive import AdaptiveTimes, InformationTimes, LossTimes
+from .consistency import ConsistencyTraining, consistency_loss
 from .denoising import DenoisingLoss, denoising_loss, draw_noise, kernel_loss
 from .explicit import explicit_loss
 from .floor import LossProfile, floor, floor_profile, loss_profile
 from .hybrid import hybrid_loss
 from .implicit import implicit_loss
+from .mean_flow import MeanFlowTraining, mean_flow_loss
 from .objective import OBJECTIVES, TIMES, Objective
 from .score import ScoreModel, score_of
 from .sliced import sliced_loss
@@ -21,12 +23,14 @@ __all__ = [
     "T_MIN",
     "WEIGHTINGS",
     "AdaptiveTimes",
+    "ConsistencyTraining",
     "DenoisingLoss",
     "Draw",
     "InformationTimes",
     "LogNormalTimes",
     "LossProfile",
     "LossTimes",
+    "MeanFlowTraining",
     "Objective",
     "ScoreModel",
     "TabulatedTimes",
@@ -35,6 +39,7 @@ __all__ = [
     "VariationalLoss",
     "Weighting",
     "chain_loss",
+    "consistency_loss",
     "denoising_loss",
     "draw_noise",
     "draw_times",
@@ -46,6 +51,7 @@ __all__ = [
     "information_times",
     "kernel_loss",
     "loss_profile",
+    "mean_flow_loss",
     "score_of",
     "sliced_loss",
     "variational_loss",

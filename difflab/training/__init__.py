@@ -3,6 +3,7 @@
 from .checkpoint import Checkpoint, CheckpointError, load, save
 from .curve import LossCurve
 from .ema import EMA
+from .few_step import FewStepState, train_few_step
 from .fit import fit
 from .loop import TrainingDiverged, TrainingState, prepare, train
 from .run import Run, Settings
@@ -12,6 +13,7 @@ __all__ = [
     "EMA",
     "Checkpoint",
     "CheckpointError",
+    "FewStepState",
     "LossCurve",
     "Run",
     "Settings",
@@ -23,4 +25,5 @@ __all__ = [
     "prepare",
     "save",
     "train",
+    "train_few_step",
 ]

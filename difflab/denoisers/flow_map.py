@@ -1,0 +1,59 @@
+"""What knows where the probability flow leads, not only how it starts: few-step models, and the exact flow beside them.
+
+x_s = Phi(x_t; t, s) is the flow's map from time t to s. A consistency function is s = 0 alone, f(x_t, t) = Phi(x_t; t, 0); an
+average velocity is (x_t - x_s) / (t - s). Whoever has the map has a `flow_map`, and samplers that leap along it ask for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from torch import Tensor
+
+from ..schedules import Schedule
+from .base import Checked, Posterior
+from .conditioned import Conditioned
+
+
+class FlowMap(Protocol):
+    """A denoiser with a map. `schedule` says what x_t is."""
+
+    schedule: Schedule
+
+    def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
+        """As `Denoiser`."""
+        ...
+
+    def flow_map(self, x_t: Tensor, t: float, s: float, labels: Tensor | None = None) -> Tensor:
+        """x_s (n, *shape), where the probability flow takes `x_t` (n, *shape) from time t to s, 0 <= s < t <= 1."""
+        ...
+
+
+def flow_map_of(denoiser: object) -> Callable[[Tensor, float, float], Tensor]:
+    """(x_t, t, s) -> x_s of a denoiser, of one that is `Conditioned`, or one that is looked at on the way.
+
+    TypeError for one that has no map; when called, for what is no tensor, and ValueError for one of another shape than x_t.
+    """
+    asked, labels = denoiser, None
+    while isinstance(asked, Checked | Conditioned):
+        labels = asked.labels if isinstance(asked, Conditioned) else labels
+        asked = asked.denoiser
+    own = getattr(asked, "flow_map", None)
+    if own is None:
+        raise TypeError(
+            f"This sampler leaps along the flow, and a {type(asked).__name__} has no flow_map: give a ConsistencyDenoiser, a"
+            " MeanFlowDenoiser or an ExactFlowMap."
+        )
+
+    def leap(x_t: Tensor, t: float, s: float) -> Tensor:
+        found = own(x_t, t, s) if labels is None else own(x_t, t, s, labels.to(x_t.device))
+        if not isinstance(found, Tensor):
+            raise TypeError(f"A flow map must return a tensor, but this one returned a {type(found).__name__}.")
+        if found.shape != x_t.shape:
+            raise ValueError(
+                f"A flow map must return {tuple(x_t.shape)} for this x_t, but this one returned {tuple(found.shape)}."
+            )
+        return found
+
+    return leap
