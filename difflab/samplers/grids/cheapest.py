@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 
-def cheapest(cost: Tensor, steps: int, growth: float = 1.0) -> tuple[list[int], float]:
+def cheapest(cost: Tensor, steps: int, gamma: float = 1.0) -> tuple[list[int], float]:
     """(levels, total): the way from the first level to the last in `steps` jumps downwards whose total is least.
 
-        total = sum_k growth^k cost[levels[k], levels[k + 1]]
+        total = sum_k gamma^k cost[levels[k], levels[k + 1]]
 
     No way is missed: of all that go on from one level in equally many jumps, only the cheapest can be part of the best.
 
@@ -25,7 +25,7 @@ def cheapest(cost: Tensor, steps: int, growth: float = 1.0) -> tuple[list[int], 
     left = jumps[:, -1]  # of the way from each level on, in one jump
     choices = []
     for _ in range(steps - 1):
-        left, nxt = (jumps + growth * left).min(1)
+        left, nxt = (jumps + gamma * left).min(1)
         choices.append(nxt)
     levels = [0]
     for nxt in reversed(choices):
@@ -33,9 +33,9 @@ def cheapest(cost: Tensor, steps: int, growth: float = 1.0) -> tuple[list[int], 
     return [*levels, count - 1], float(left[0])
 
 
-def price(cost: Tensor, levels: list[int], growth: float = 1.0) -> float:
+def price(cost: Tensor, levels: list[int], gamma: float = 1.0) -> float:
     """The total above, of one way."""
-    return sum(growth**k * float(cost[i, j]) for k, (i, j) in enumerate(pairwise(levels)))
+    return sum(gamma**k * float(cost[i, j]) for k, (i, j) in enumerate(pairwise(levels)))
 
 
 def even_way(count: int, steps: int) -> list[int]:

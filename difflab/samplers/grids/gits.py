@@ -4,14 +4,12 @@ A fine path of the flow is computed once, from many starts. A jump of the method
 error: how far from the fine path it lands. Of all grids with so many jumps, dynamic programming finds the one whose errors,
 summed, are least.
 
-An error at the level r = sigma / alpha does not arrive whole. Where the data look Gaussian, of width c, the flow carries
-x / alpha like sqrt(c^2 + r^2), so that c / sqrt(c^2 + r^2) of it is left at the data; errors are counted so. The paper counts
-|x / alpha| as it is, and multiplies what comes later by gamma = 1.15 a step: `shrink=False, growth=1.15` is that.
+Local errors do not simply add up: what an early one becomes depends on the flow after it. The paper multiplies whatever comes
+later by gamma = 1.15 a step, which shifts steps towards the data.
 """
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -39,8 +37,7 @@ def gits(
     *,
     n: int = 256,
     levels: int = 60,
-    shrink: bool = True,
-    growth: float = 1.0,
+    gamma: float = 1.15,
     x: Tensor | None = None,
     shape: tuple[int, ...] | None = None,
     sigma_min: float | None = None,
@@ -56,8 +53,7 @@ def gits(
         x: (n, *shape), the points at sigma_max to start from.
         shape: of one sample, where the denoiser does not know it.
         levels: of the fine path, evenly spaced in log-SNR; after them comes the data. The grid is a part of them.
-        shrink: count what is left of an error at the data, as said above.
-        growth: what an error counts more, or less, than one of the step before it: gamma.
+        gamma: how much more an error counts than one of the step before it.
         sigma_min, sigma_max: as of `karras`.
         generator: draws the starts; torch's global one if None.
 
@@ -70,16 +66,16 @@ def gits(
     method = check_follows_flow(DDIM() if sampler is None else sampler)
     search = Search(denoiser, steps, sigma_min, sigma_max, generator)
     check_count("levels", levels, max(2, search.steps))
-    if not is_number(growth) or growth <= 0:
-        raise ValueError(f"growth, what a later error counts more, must be a number above 0, but got {brief(growth)}.")
+    if not is_number(gamma) or gamma <= 0:
+        raise ValueError(
+            f"gamma, by which a later error counts more, must be a number above 0, but got {brief(gamma)}."
+        )
     row = search.even(levels)
     times = grid_of(search.schedule, row, to_data=True).tolist()
     path = fine_path(search.denoiser, starts(denoiser, times[0], n, x, shape, generator), times)
     cost = _local_errors(search.denoiser, method, path, times)
-    if shrink:
-        cost = cost * _left_at_the_data(denoiser, row)
-    way, value = cheapest(cost, search.steps, growth)
-    return search.found(row[way[:-1]], value, price(cost, even_way(levels + 1, search.steps), growth))
+    way, value = cheapest(cost, search.steps, gamma)
+    return search.found(row[way[:-1]], value, price(cost, even_way(levels + 1, search.steps), gamma))
 
 
 def fine_path(denoiser: Denoiser, x: Tensor, times: list[float]) -> list[Tensor]:
@@ -122,11 +118,3 @@ def _local_errors(denoiser: Counted, method: Sampler, path: list[Tensor], times:
             missed.append((landed - y).flatten(1).norm(dim=1).mean() / denoiser.schedule.level(s).alpha)
         cost[i, i + 1 :] = torch.stack(missed).to(cost)
     return cost
-
-
-def _left_at_the_data(denoiser: Denoiser, row: Tensor) -> Tensor:
-    """c / sqrt(c^2 + r^2) at the levels `row` and at the data: (levels + 1,)."""
-    from ...convergence.reference import width_of
-
-    c = width_of(denoiser)
-    return torch.tensor([*(c / math.hypot(c, r) for r in row.tolist()), 1.0], dtype=torch.float64, device="cpu")

@@ -66,7 +66,7 @@ def ld3(
     check_follows_flow(sampler)
     search = Search(denoiser, steps, sigma_min, sigma_max, generator)
     check_count("iterations", iterations, 0)
-    first, lowest = grid_of(search.schedule, torch.tensor([search.high, search.low]), to_data=False).tolist()
+    first, lowest = grid_of(search.schedule, search.even(2), to_data=False).tolist()
     x = starts(denoiser, first, n, x, shape, generator)
     ends = search.denoiser(flow(search.denoiser, x, first, lowest, steps=_TEACHER).to(x), lowest).mean
     problem = _Problem(search, sampler, x, ends)
