@@ -18,6 +18,8 @@ from ..denoisers import Denoiser
 from .base import State
 from .one_level import OneLevel, is_far, stopped, why_it_diverged
 
+_LOOK = 8  # steps from one look at whether it explodes to the next
+
 
 @dataclass(frozen=True)
 class Langevin(OneLevel):
@@ -50,7 +52,9 @@ class Langevin(OneLevel):
         # the score is (alpha x_0 - x) / sigma^2, by Tweedie
         pull = a / level.sigma**2
         x = torch.add(state.x * (1 - pull), x0, alpha=pull * level.alpha).add_(z, alpha=math.sqrt(2 * a))
-        return state.moved(stopped(x, denoiser, state), s, denoised=x0, z=z)
+        if state.index % _LOOK == 0:
+            x = stopped(x, denoiser, state.t)
+        return state.moved(x, s, denoised=x0, z=z)
 
     def failure(self, denoiser: Denoiser, before: State, after: State) -> str:
         denoised = after.x if after.denoised is None else after.denoised

@@ -25,10 +25,9 @@ from ..denoisers import Conditioned, Denoiser, ExactDenoiser
 from ..denoisers.base import Checked
 from ..schedules import Schedule
 from . import grids
-from .base import Sampler, State
+from .base import Sampler
 
 _FAR = 1e6  # standard deviations of p_t: no sample is there, only a walk that explodes
-_LOOK = 8  # steps from one look at how far it is to the next
 
 
 class OneLevel(Sampler):
@@ -104,11 +103,9 @@ def limit(denoiser: Denoiser, t: float) -> float:
     return _FAR * math.hypot(level.alpha * max(1.0, size), level.sigma)
 
 
-def stopped(x: Tensor, denoiser: Denoiser, state: State) -> Tensor:
-    """`x`, with inf where it is beyond `limit`, so that the run ends there; looked at every eighth step, without a wait."""
-    if state.index % _LOOK:
-        return x
-    far = min(limit(denoiser, state.t), torch.finfo(x.dtype).max)
+def stopped(x: Tensor, denoiser: Denoiser, t: float) -> Tensor:
+    """`x`, with inf where it is beyond `limit`, so that the run ends there; without a wait for the numbers."""
+    far = min(limit(denoiser, t), torch.finfo(x.dtype).max)
     return x.masked_fill(x.abs() > far, math.inf)
 
 

@@ -12,7 +12,7 @@ import torch
 from difflab.chain import MarkovChain
 from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser
-from difflab.samplers import DDIM, Ancestral, AnnealedLangevin, Langevin, final, grids, sample
+from difflab.samplers import DDIM, Ancestral, Langevin, final, grids, sample
 from difflab.samplers.base import prior_std
 from difflab.samplers.bridge import bridge
 from difflab.schedules import (
@@ -111,17 +111,6 @@ def test_samples_in_float32_from_noise_alone(schedule, sampler):
     torch.testing.assert_close(states[1].denoised, torch.zeros(200, 2), rtol=0, atol=1e-6)
     radius = states[-1].x.norm(dim=1)
     assert abs(float(radius.mean()) / float(torch.from_numpy(oracle.data.means).norm(dim=1).mean()) - 1) < 0.1
-
-
-@pytest.mark.parametrize("schedule", ENDS_IN_NOISE, **by_name)
-def test_annealed_langevin_refuses_noise_alone_and_starts_below_it(schedule):
-    oracle = ExactDenoiser(GaussianMixture.ring(), schedule)
-    states = sample(oracle, AnnealedLangevin(2), grids.uniform(schedule, 5), n=3)
-    next(states)
-    with pytest.raises(ValueError, match=f"alpha is 0 at the end of {schedule.name}; start its grid below t = 1"):
-        next(states)
-    below = grids.uniform(schedule, 30)[1:]
-    assert final(sample(oracle, AnnealedLangevin(2), below, n=3)).isfinite().all()
 
 
 def test_langevin_walks_at_noise_alone():
