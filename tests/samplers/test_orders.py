@@ -7,7 +7,17 @@ constant over the number of steps, up to about 0.2 for the methods here, while a
 import pytest
 
 from difflab.convergence import Gaussian, Line, Plane, measure
-from difflab.samplers import DDIM, SAMPLERS, Ancestral, EDMStochastic
+from difflab.samplers import (
+    DDIM,
+    DEIS,
+    SAMPLERS,
+    Ancestral,
+    DPMSolver,
+    DPMSolverSDE,
+    DPMSolverSingleStep,
+    EDMStochastic,
+    UniPC,
+)
 from difflab.samplers.base import Sampler
 
 # Methods with the knobs that change their order or their formula, besides those of SAMPLERS with none given: add yours.
@@ -16,6 +26,19 @@ VARIANTS: list[Sampler] = [
     DDIM(0.5),
     DDIM(1.0),
     EDMStochastic(churn=5.0),
+    DPMSolver(1),
+    DPMSolver(2, rule="exact"),
+    DPMSolver(3),
+    DPMSolverSDE(1),
+    DPMSolverSDE(2, rule="exact"),
+    DPMSolverSingleStep(3),
+    DPMSolverSingleStep(3, rule="exact"),
+    DEIS(4),
+    DEIS(4, variable="rho"),
+    UniPC(1),
+    UniPC(2, "bh1"),
+    UniPC(3),
+    UniPC(3, corrector=False),
 ]
 
 # Class name -> why its order is not one of falling steps. These are held to something else, which is said.
