@@ -14,7 +14,7 @@ HOUSE = ROOT / "difflab"
 
 #: floors from the bottom up; a room may use the rooms of its own floor and of those below
 FLOORS = [
-    {"data", "schedules", "device", "checks", "estimate"},
+    {"data", "schedules", "device", "checks", "estimate", "linear"},
     {"predictions", "chain", "runge_kutta", "variances"},
     {"denoisers", "networks"},
     {

@@ -1,16 +1,14 @@
 """A network as a denoiser: preconditioning around any nn.Module.
 
-The network sees c_in x_t with c_in = 1 / sqrt(alpha^2 sigma_data^2 + sigma^2), which has variance 1 at every noise level
-(Karras et al. 2022, section 5), and the noise level log-SNR / 4, clamped to where float32 still tells levels apart. What it
-says is one of the `predictions`. With prediction="edm" that is Karras' preconditioning whole, on sigma / alpha for any
-schedule: input and target both have variance 1 at every t, and x_0 = c_skip x_t + c_out F is nowhere divided by alpha.
+The network sees c_in x_t, which has variance 1 at every noise level, and the level itself (preconditioning.py). What it says
+is one of the `predictions`. With prediction="edm" that is Karras' preconditioning whole, on sigma / alpha for any schedule:
+input and target both have variance 1 at every t, and x_0 = c_skip x_t + c_out F is nowhere divided by alpha.
 
 A module that is called in another way is wrapped in `networks.Adapted` first.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -19,14 +17,17 @@ from torch import Tensor, nn
 from ..checks import brief, is_number
 from ..data import DataSet
 from ..data.base import check_seed
+from ..linear import combined, scaled
 from ..networks import network_for, network_from
 from ..networks.adapted import check_call
 from ..predictions import Prediction, Rates, check_levels, convert, error_gain, target
 from ..schedules import Learned, Schedule, schedule_from
 from .base import Posterior, beside, check_labels, check_samples, check_times, noise_level
+from .given import check_answer, check_dtype, check_pair
+from .preconditioning import AtTime, Preconditioning, input_scale, network_level
 
+_NUMBERS = (float, int)
 TRAINABLE: tuple[str, ...] = ("eps", "x0", "v", "velocity", "edm")
-_FLATTEST = 20.0  # log-SNR beyond which levels look alike
 
 
 class NetworkDenoiser(nn.Module):
@@ -74,13 +75,14 @@ class NetworkDenoiser(nn.Module):
             raise ValueError(f"clip must be the lowest and the highest value, or None, but got {clip!r}.")
         if not isinstance(learned_range, bool):
             raise ValueError(f"learned_range must be True or False, but got {learned_range!r}.")
-        _check_pair(schedule, prediction)
+        check_pair(schedule, prediction)
         self.network, self.schedule, self.prediction = network, schedule, prediction
         self.sigma_data, self.clip = (
             float(sigma_data),
             None if clip is None else (float(clip[0]), float(clip[1])),
         )
         self.learned_range = learned_range
+        self._preconditioning = Preconditioning(schedule, prediction, self.sigma_data)
 
     @classmethod
     def for_data(
@@ -135,6 +137,12 @@ class NetworkDenoiser(nn.Module):
         `x_t` (n, *shape); `t` one time or (n,); `labels` (n,) int64, or None for all classes together.
         At t = 0 it is x_t itself.
         """
+        if isinstance(t, _NUMBERS):
+            kept = self._preconditioning
+            if not kept.is_of(self.schedule, self.prediction, self.sigma_data):
+                kept = self._preconditioning = Preconditioning(self.schedule, self.prediction, self.sigma_data)
+            if not kept.moves:
+                return self._at_time(x_t, kept.at(t), labels)
         check_samples(x_t, self.shape)
         alpha, sigma = noise_level(self.schedule, t, x_t)
         value, fraction = self.outputs_at(x_t, alpha, sigma, self._checked(labels, len(x_t)))
@@ -142,6 +150,20 @@ class NetworkDenoiser(nn.Module):
         if self.clip is not None:
             mean = mean.clamp(*self.clip)
         return Posterior(torch.where(sigma == 0, x_t, mean), fraction=fraction)
+
+    def _at_time(self, x_t: Tensor, numbers: AtTime, labels: Tensor | None) -> Posterior:
+        """`forward` at one time: the same in as few passes over x_t, and as little beside them, as it takes."""
+        c_in, level, c_out, c_skip, is_data = numbers
+        if not (isinstance(x_t, Tensor) and x_t.is_floating_point() and x_t.ndim):  # networks of ours see to the shape
+            check_samples(x_t, self.shape)
+        told = torch.full((1,), level, dtype=x_t.dtype, device=x_t.device)
+        value, fraction = self._asked(
+            scaled(c_in, x_t), told, None if labels is None else self._checked(labels, len(x_t))
+        )
+        if is_data:
+            return Posterior(x_t, None, fraction)
+        mean = combined(c_skip, x_t, c_out, value)
+        return Posterior(mean if self.clip is None else mean.clamp(*self.clip), None, fraction)
 
     def predict_at(self, x_t: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         """The network's own prediction for x_t (n, *shape), shaped like it: what the loss compares.
@@ -159,19 +181,25 @@ class NetworkDenoiser(nn.Module):
         another dtype than the weights.
         """
         check_samples(x_t, self.shape)
-        self._check_dtype(x_t)
+        check_dtype(self.network, x_t)
         check_levels(alpha, sigma, x_t)
-        c_in = torch.rsqrt(alpha.square() * self.sigma_data**2 + sigma.square())
-        level = (alpha.log() - sigma.log()).clamp(-_FLATTEST / 2, _FLATTEST / 2) / 2
-        try:
-            answer: Tensor = self.network(c_in * x_t, level.reshape(-1), labels)
+        level = network_level(alpha, sigma).reshape(-1)
+        return self._asked(input_scale(alpha, sigma, self.sigma_data) * x_t, level, labels)
+
+    def _asked(self, x: Tensor, level: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The network's answer to what it is shown, (prediction, fraction)."""
+        try:  # to find self.network a module first fails to find it elsewhere
+            answer: Tensor = self._modules["network"](x, level, labels)  # type: ignore[misc]
+        except RuntimeError:
+            check_dtype(self.network, x)
+            raise
         except TypeError:
             check_call(self.network, "x", "noise level", "labels")
             raise
         if not self.learned_range:
-            _check_answer(answer, x_t.shape)
+            check_answer(answer, x.shape)
             return answer, None
-        _check_answer(answer, torch.Size([x_t.shape[0], 2 * x_t.shape[1], *x_t.shape[2:]]))
+        check_answer(answer, torch.Size([x.shape[0], 2 * x.shape[1], *x.shape[2:]]))
         value, w = answer.chunk(2, dim=1)
         return value, (w + 1) / 2
 
@@ -225,18 +253,6 @@ class NetworkDenoiser(nn.Module):
             learned_range=self.learned_range,
         )
 
-    def _check_dtype(self, x_t: Tensor) -> None:
-        """Raises TypeError if a network of ours has weights of another kind; one of somebody else's may know what to do."""
-        weight = next(self.network.parameters(), x_t)
-        if (
-            hasattr(self.network, "config")
-            and weight.dtype != x_t.dtype
-            and not torch.is_autocast_enabled(x_t.device.type)
-        ):
-            raise TypeError(
-                f"This network computes in {weight.dtype}, but x_t is {x_t.dtype}; convert one of them with .to(dtype)."
-            )
-
     def _checked(self, labels: Tensor | None, n: int) -> Tensor | None:
         if labels is None:
             return None
@@ -282,32 +298,3 @@ class NetworkDenoiser(nn.Module):
             )
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"This is not a denoiser's description: {error!r} is missing or malformed.") from error
-
-
-def _check_pair(schedule: Schedule, prediction: str) -> None:
-    """Raises ValueError if `prediction` says nothing of x_0 at t = 1, where sampling starts."""
-    if prediction == "eps" and schedule.reaches_zero_snr:
-        raise ValueError(
-            f"{schedule.name} ends at alpha = 0, where eps is x_t itself and says nothing of x_0: predict v, x0 or edm."
-        )
-    if prediction == "velocity":
-        (alpha, sigma), (alpha_rate, sigma_rate) = schedule.alpha_sigma(1.0), schedule.rates(1.0)
-        says = (alpha_rate * sigma - sigma_rate * alpha).detach()
-        if not says.is_meta and not 0 < abs(float(says)) < math.inf:
-            raise ValueError(
-                f"The velocity of {schedule.name} at t = 1 is 0 or infinite, and says nothing of x_0:"
-                " predict v, x0 or edm."
-            )
-
-
-def _check_answer(answer: Tensor, due: torch.Size) -> None:
-    if not isinstance(answer, Tensor):
-        raise TypeError(
-            f"The network must return a tensor, but returned a {type(answer).__name__}; networks.Adapted takes the tensor"
-            " out of an answer's .sample."
-        )
-    if answer.shape != due:
-        raise ValueError(
-            f"The network must return {tuple(due)} for this x_t, but returned {tuple(answer.shape)}; see learned_range"
-            " for twice the channels, and networks.Adapted for modules that are called in another way."
-        )

@@ -24,6 +24,8 @@ from ..schedules import Schedule, warn_unless_noise
 from . import grids
 from .noise import Noise, NoisePool
 
+_FEW = 16  # numbers
+
 
 @dataclass(frozen=True, eq=False)
 class State:
@@ -63,8 +65,19 @@ class State:
         memory: Any = None,
     ) -> State:
         """The state after a step to (x, s) that took this many calls of the denoiser."""
-        spent = self.evaluations + evaluations
-        return State(x, s, self.grid, self.noise, self.index + 1, spent, denoised, z, memory)
+        after = object.__new__(State)  # a frozen dataclass sets its fields one by one, in twice the time
+        after.__dict__.update(
+            x=x,
+            t=s,
+            grid=self.grid,
+            noise=self.noise,
+            index=self.index + 1,
+            evaluations=self.evaluations + evaluations,
+            denoised=denoised,
+            z=z,
+            memory=memory,
+        )
+        return after
 
     def draw(self, schedule: Schedule, s: float) -> Tensor:
         """The standard normal noise of a step from here down to `s`, shaped as x."""
@@ -244,12 +257,19 @@ def _times(
 def _steps(denoiser: Denoiser, sampler: Sampler, state: State) -> Iterator[State]:
     yield state
     for s in state.grid[1:]:
-        before = state
-        with torch.no_grad():
-            state = sampler.step(denoiser, state, s)
-            if not _finite(state.x):
-                raise FloatingPointError(sampler.failure(denoiser, before, state))
+        if torch.is_grad_enabled():  # to switch it off twice takes its time
+            with torch.no_grad():
+                state = _step(denoiser, sampler, state, s)
+        else:
+            state = _step(denoiser, sampler, state, s)
         yield state
+
+
+def _step(denoiser: Denoiser, sampler: Sampler, state: State, s: float) -> State:
+    after = sampler.step(denoiser, state, s)
+    if not _finite(after.x):
+        raise FloatingPointError(sampler.failure(denoiser, state, after))
+    return after
 
 
 def final(states: Iterator[State]) -> Tensor:
@@ -274,7 +294,9 @@ def like(x: Tensor, *values: Any) -> tuple[Tensor, ...]:
 
 
 def _finite(x: Tensor) -> bool:
-    if x.device.type == "meta":  # a dry run has no values
+    if x.is_meta:  # a dry run has no values
         return True
+    if x.is_cpu and x.numel() <= _FEW:  # sooner told in Python
+        return all(map(math.isfinite, x.flatten().tolist()))
     # one number says it, unless the sum itself overflows
     return math.isfinite(x.sum().item()) or bool(x.isfinite().all())

@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
+
 from ..denoisers import Denoiser
+from ..linear import combined
 from .base import Sampler, State
 from .bridge import bridge
 
@@ -43,8 +46,8 @@ class DDIM(Sampler):
             return state.moved(x0, s, denoised=x0)
         var = self.eta**2 * b.var
         keep = math.sqrt(b.sigma_s**2 - var) / b.sigma_t
-        x = keep * state.x + (b.alpha_s - keep * b.alpha_t) * x0
+        x = combined(keep, state.x, b.alpha_s - keep * b.alpha_t, x0)
         if self.eta == 0:
             return state.moved(x, s, denoised=x0)
         z = state.draw(denoiser.schedule, s)
-        return state.moved(x + math.sqrt(var) * z, s, denoised=x0, z=z)
+        return state.moved(torch.add(x, z, alpha=math.sqrt(var)), s, denoised=x0, z=z)
