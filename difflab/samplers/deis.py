@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..schedules.base import Level
-from .exponential import Value, eps_of, from_eps, x0_of
+from .exponential import Value, from_eps, noise_of, x0_of
 from .integrals import distance, weights
 from .knobs import check_choice
 from .multistep import Multistep
@@ -43,7 +43,7 @@ class DEIS(Multistep):
         return super().label + (", in rho" if self.variable == "rho" else "")
 
     def _value(self, x: Tensor, x0: Tensor, t: Level) -> Tensor:
-        return eps_of(x, x0, t)
+        return noise_of(x, x0, t)
 
     def _x0(self, x: Tensor, value: Tensor, t: Level) -> Tensor:
         return x0_of(x, value, t)
@@ -55,4 +55,4 @@ class DEIS(Multistep):
             found = tuple([-w / s.ratio for w in weights(nodes, s.ratio - t.ratio, 0.0)])
         else:
             found = weights(tuple([distance(t, level) for level, _ in values]), distance(t, s), 1.0)
-        return from_eps(x, t, s, found, [eps for _, eps in values])
+        return from_eps(x, t, s, found, values)

@@ -57,4 +57,4 @@ class DPMSolver(Multistep):
             found: tuple[float, ...] = through_two(distance(t, values[1][0]), h, all_of_it, all_of_it)
         else:
             found = weights(tuple([distance(t, level) for level, _ in values]), h, -1.0)
-        return from_x0(x, t, s, found, [x0 for _, x0 in values])
+        return from_x0(x, t, s, found, values)

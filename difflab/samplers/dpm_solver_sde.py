@@ -21,7 +21,7 @@ from ..denoisers import Denoiser
 from ..schedules import Schedule
 from . import grids
 from .base import Sampler, State
-from .exponential import from_x0
+from .exponential import combined
 from .integrals import distance, through_two, weights
 from .knobs import check_choice, check_points
 
@@ -70,7 +70,8 @@ class DPMSolverSDE(Sampler):
         elif len(values) == 2:
             found = tuple(2 * w for w in weights((0.0, distance(t, values[1][0])), h, -2.0))
         z = state.draw(denoiser.schedule, s)
-        # from_x0 multiplies x by sigma_s / sigma_t
-        x = from_x0(state.x * math.exp(-h), t, end, found, [v for _, v in values]) + (end.sigma * math.sqrt(fresh)) * z
+        factors = [end.alpha * w for w in found]
+        x = combined(state.x, end.sigma / t.sigma * math.exp(-h), factors, [x0 for _, x0 in values])
+        x.add_(z, alpha=end.sigma * math.sqrt(fresh))
         keep = self.points == 2 and t.alpha > 0  # no line goes through lambda = -inf
         return state.moved(x, s, x0, z=z, memory=((t, x0),) if keep else None)

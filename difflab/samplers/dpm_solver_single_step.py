@@ -67,7 +67,7 @@ class DPMSolverSingleStep(Sampler):
         if s == 0:
             return state.moved(x0, s, x0)
         if t.alpha == 0:
-            return state.moved(from_x0(state.x, t, end, (1.0,), (x0,)), s, x0)
+            return state.moved(from_x0(state.x, t, end, (1.0,), ((t, x0),)), s, x0)
         take = second_order if self.stages == 2 else third_order
         x, denoised = take(denoiser, state.x, x0, t, end, self.rule)
         return state.moved(x, s, denoised, self.stages)
@@ -78,9 +78,9 @@ def second_order(
 ) -> tuple[Tensor, Tensor]:
     """x at `s`, and the x_0 that was asked for on the way, at half of it."""
     middle = between(denoiser.schedule, t, s, 1 / 2)
-    y = from_x0(x, t, middle, (whole(distance(t, middle), -1.0),), (x0,))
+    y = from_x0(x, t, middle, (whole(distance(t, middle), -1.0),), ((t, x0),))
     x0_middle = denoiser(y, middle.t).mean
-    return from_x0(x, t, s, _line(t, middle, s, rule), (x0, x0_middle)), x0_middle
+    return from_x0(x, t, s, _line(t, middle, s, rule), ((t, x0), (middle, x0_middle))), x0_middle
 
 
 def third_order(
@@ -88,16 +88,18 @@ def third_order(
 ) -> tuple[Tensor, Tensor]:
     """x at `s`, and the last x_0 that was asked for on the way, at two thirds of it; another one at one third."""
     first, second = between(denoiser.schedule, t, s, 1 / 3), between(denoiser.schedule, t, s, 2 / 3)
-    y = from_x0(x, t, first, (whole(distance(t, first), -1.0),), (x0,))
+    y = from_x0(x, t, first, (whole(distance(t, first), -1.0),), ((t, x0),))
     x0_first = denoiser(y, first.t).mean
-    y = from_x0(x, t, second, _line(t, first, second, rule), (x0, x0_first))
+    y = from_x0(x, t, second, _line(t, first, second, rule), ((t, x0), (first, x0_first)))
     x0_second = denoiser(y, second.t).mean
     if (
         rule == "midpoint"
     ):  # the nodes 0 and 2/3 are Radau's: the line through them integrates parabolas too, but for O(h^4)
-        return from_x0(x, t, s, _line(t, second, s, "exact"), (x0, x0_second)), x0_second
+        return from_x0(x, t, s, _line(t, second, s, "exact"), ((t, x0), (second, x0_second))), x0_second
     nodes = (0.0, distance(t, first), distance(t, second))
-    return from_x0(x, t, s, weights(nodes, distance(t, s), -1.0), (x0, x0_first, x0_second)), x0_second
+    return from_x0(
+        x, t, s, weights(nodes, distance(t, s), -1.0), ((t, x0), (first, x0_first), (second, x0_second))
+    ), x0_second
 
 
 def between(schedule: Schedule, t: Level, s: Level, fraction: float) -> Level:

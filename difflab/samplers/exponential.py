@@ -1,4 +1,9 @@
-"""A step of the probability flow from known values of x_0 or eps, the rest of it being solved exactly: see `integrals`."""
+"""A step of the probability flow from known values of x_0 or eps, the rest of it being solved exactly: see `integrals`.
+
+Where a denoiser is small, a step takes as long as its operations are many. The values of eps are kept as sigma eps =
+x - alpha x_0, one operation, and linear combinations are made of `lerp` and of `add_` with a factor, which multiply and add in
+one.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +14,36 @@ from torch import Tensor
 
 from ..schedules.base import Level
 
-#: what is known at a level: x_0 or eps, shaped as x
+#: what is known at a level: x_0 or sigma eps, shaped as x
 Value = tuple[Level, Tensor]
 
 
-def from_x0(x: Tensor, t: Level, s: Level, weights: Sequence[float], values: Sequence[Tensor]) -> Tensor:
+def combined(x: Tensor, keep: float, factors: Sequence[float], values: Sequence[Tensor]) -> Tensor:
+    """keep x + sum_j factor_j value_j, in the dtype of `x`; one value at least."""
+    first = values[0] if values[0].dtype == x.dtype else values[0].to(x.dtype)
+    out = torch.lerp(first, x, keep)  # (1 - keep) first + keep x
+    out.add_(first, alpha=factors[0] - (1 - keep))
+    for factor, value in zip(factors[1:], values[1:], strict=True):
+        out.add_(value, alpha=factor)
+    return out
+
+
+def from_x0(x: Tensor, t: Level, s: Level, weights: Sequence[float], values: Sequence[Value]) -> Tensor:
     """sigma_s / sigma_t x + alpha_s sum_j w_j x_0(t_j), weights for rate -1; alpha_t may be 0."""
-    x = x * (s.sigma / t.sigma)
-    for weight, x0 in zip(weights, values, strict=True):
-        x = torch.add(x, x0, alpha=s.alpha * weight)
-    return x
+    return combined(x, s.sigma / t.sigma, [s.alpha * w for w in weights], [x0 for _, x0 in values])
 
 
-def from_eps(x: Tensor, t: Level, s: Level, weights: Sequence[float], values: Sequence[Tensor]) -> Tensor:
-    """alpha_s / alpha_t x - sigma_s sum_j w_j eps(t_j), weights for rate +1."""
-    x = x * (s.alpha / t.alpha)
-    for weight, eps in zip(weights, values, strict=True):
-        x = torch.add(x, eps, alpha=-s.sigma * weight)
-    return x
+def from_eps(x: Tensor, t: Level, s: Level, weights: Sequence[float], values: Sequence[Value]) -> Tensor:
+    """alpha_s / alpha_t x - sigma_s sum_j w_j eps(t_j), weights for rate +1, values sigma_j eps(t_j)."""
+    factors = [-s.sigma * w / level.sigma for w, (level, _) in zip(weights, values, strict=True)]
+    return combined(x, s.alpha / t.alpha, factors, [noise for _, noise in values])
 
 
-def eps_of(x: Tensor, x0: Tensor, t: Level) -> Tensor:
-    """(x - alpha x_0) / sigma."""
-    return torch.add(x * (1 / t.sigma), x0, alpha=-t.alpha / t.sigma)
+def noise_of(x: Tensor, x0: Tensor, t: Level) -> Tensor:
+    """sigma eps = x - alpha x_0."""
+    return torch.sub(x, x0, alpha=t.alpha)
 
 
-def x0_of(x: Tensor, eps: Tensor, t: Level) -> Tensor:
-    """(x - sigma eps) / alpha."""
-    return torch.add(x * (1 / t.alpha), eps, alpha=-t.ratio)
+def x0_of(x: Tensor, noise: Tensor, t: Level) -> Tensor:
+    """x_0 = (x - sigma eps) / alpha."""
+    return (x - noise) / t.alpha

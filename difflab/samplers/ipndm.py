@@ -11,7 +11,7 @@ from ..denoisers import Denoiser
 from ..schedules import Schedule
 from . import grids
 from .base import Sampler, State
-from .exponential import eps_of, from_eps, from_x0
+from .exponential import Value, from_eps, from_x0, noise_of
 from .integrals import distance
 from .knobs import check_points
 
@@ -59,8 +59,8 @@ class IPNDM(Sampler):
         if s == 0:
             return state.moved(x0, s, x0)
         if t.alpha == 0:  # where eps says nothing of x_0, and rho is infinite
-            return state.moved(from_x0(state.x, t, end, (1.0,), (x0,)), s, x0)
-        values = (eps_of(state.x, x0, t), *(state.memory or ()))
+            return state.moved(from_x0(state.x, t, end, (1.0,), ((t, x0),)), s, x0)
+        values: tuple[Value, ...] = ((t, noise_of(state.x, x0, t)), *(state.memory or ()))
         whole = math.expm1(distance(t, end))
         found = [whole * b for b in COEFFICIENTS[len(values) - 1]]
         return state.moved(from_eps(state.x, t, end, found, values), s, x0, memory=values[: self.points - 1])

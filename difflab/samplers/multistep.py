@@ -82,7 +82,7 @@ class Multistep(Sampler):
         if s == 0:
             return state.moved(x0, s, denoised, spent)
         if t.alpha == 0:
-            return state.moved(from_x0(x, t, end, (1.0,), (x0,)), s, denoised, spent)
+            return state.moved(from_x0(x, t, end, (1.0,), ((t, x0),)), s, denoised, spent)
         here: Value = (t, value)
         known = (here, *past)[: min(self.points, steps_left(state)) if self.finish == "low" else self.points]
         memory = (here, *past)[: self.points - 1]

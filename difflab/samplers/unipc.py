@@ -92,7 +92,7 @@ class UniPC(Sampler):
         if s == 0:
             return state.moved(x0, s, x0)
         if t.alpha == 0:  # no polynomial goes through lambda = -inf
-            return state.moved(from_x0(x, t, end, (1.0,), (x0,)), s, x0)
+            return state.moved(from_x0(x, t, end, (1.0,), ((t, x0),)), s, x0)
         here: Value = (t, x0)
         if self.corrector and last.used:
             x = self._moved(last.x, (last.values[0], here, *last.values[1 : last.used]), t)
@@ -118,4 +118,4 @@ class UniPC(Sampler):
             found: tuple[float, ...] = through_two(distance(t, values[1][0]), h, all_of_it, lever)
         else:
             found = weights(tuple([distance(t, level) for level, _ in values]), h, -1.0)
-        return from_x0(x, t, s, found, [x0 for _, x0 in values])
+        return from_x0(x, t, s, found, values)
