@@ -38,7 +38,7 @@ def test_is_the_trapezoidal_rule_of_karras(schedule):
 
 @pytest.mark.parametrize("schedule", [Flow(), ZeroTerminalSNR()], ids=by_name)
 def test_the_first_step_from_noise_alone_is_finite_and_keeps_the_order(schedule):
-    """alpha(1) = 0: sigma / alpha is infinite there. Even steps of t down to 0.1, in which alpha is smooth (VPSigmoid's is not)."""
+    """alpha(1) = 0: sigma / alpha is infinite there. Even steps of t to 0.1; alpha is smooth in them (VPSigmoid's is not)."""
 
     def even(schedule, t, s, steps):
         return torch.linspace(t, s, steps + 1, dtype=torch.float64)
