@@ -16,6 +16,7 @@ from difflab.samplers import (
     DPMSolverSDE,
     DPMSolverSingleStep,
     EDMStochastic,
+    OneLevel,
     UniPC,
 )
 from difflab.samplers.base import Sampler
@@ -45,7 +46,11 @@ VARIANTS: list[Sampler] = [
 EXCUSED = {
     "RK45": "chooses its own steps: its error follows its tolerance, and equal steps have their order, in test_rk45.py",
     "DDIMInversion": "runs upwards, and its way back is measured as well: test_ddim_inversion.py",
-    "Langevin": "stays at one noise level: its stationary law is tested in test_langevin.py",
+    **dict.fromkeys(
+        (name for name, cls in SAMPLERS.items() if issubclass(cls, OneLevel)),
+        "stays at one noise level: what it leaves invariant there is tested in a file of its own",
+    ),
+    "PredictorCorrector": "each correction forgets errors and adds a bias of its own, test_predictor_corrector.py",
     "AnnealedLangevin": "walks at every level: it converges in the number of walks, not of levels; test_annealed_langevin.py",
 }
 
