@@ -23,7 +23,9 @@ from .mala import MALA
 from .mean_flow import MeanFlow
 from .noise import Noise, NoisePool
 from .one_level import OneLevel, stable_step
+from .predictor_corrector import PredictorCorrector
 from .rk45 import RK45
+from .trajectory import Trajectory
 from .unipc import UniPC
 
 SAMPLERS: dict[str, type[Sampler]] = {
@@ -47,6 +49,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
         DPMSolverSingleStep,
         IPNDM,
         UniPC,
+        PredictorCorrector,
     )
 }
 
@@ -89,8 +92,10 @@ __all__ = [
     "Noise",
     "NoisePool",
     "OneLevel",
+    "PredictorCorrector",
     "Sampler",
     "State",
+    "Trajectory",
     "UniPC",
     "final",
     "grids",
