@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .chain import MarkovChain
+from .convergence import Measured
 from .elbo import Terms
 from .mmse import Profile, RateDistortion
 from .schedules import Schedule
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 EXACT, LEARNED, DATA, NOISE = "#009E73", "#D55E00", "#0072B2", "#7F7F7F"
 LOG_SNR, BETA = "#CC79A7", "#E69F00"
-_CYCLE = (LOG_SNR, DATA, BETA, EXACT, "#56B4E9", LEARNED, NOISE)  # of schedules side by side, where no meaning is left
+_CYCLE = (LOG_SNR, DATA, BETA, EXACT, "#56B4E9", LEARNED, NOISE)  # side by side, where no meaning is left
+_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up")
 
 
 def schedule_curves(schedule: Schedule, steps: int = 1000) -> Figure:
@@ -149,6 +151,37 @@ def elbo_terms(learned: Terms | None, optimal: Terms | None) -> Figure:
     figure.update_xaxes(title_text="t (0 data, 1 noise)", range=[0, 1])
     figure.update_yaxes(title_text=f"{unit} per unit of t", type="log", exponentformat="power")
     return figure.update_layout(template="simple_white", title="Where the bits go")
+
+
+def convergence(measured: Sequence[Measured]) -> Figure:
+    """Error over evaluations of samplers that were measured (`convergence.measure`), on logarithmic axes: a method of order p
+    falls along a line of slope -p, and which is lowest at a number of evaluations is best there.
+
+    One trace for each, named after its method with its measured order; weak orders, errors of the law, are dashed. Raises
+    ValueError if there is none, or if they were measured on different targets.
+    """
+    go = _plotly()
+    if not measured:
+        raise ValueError("There is nothing to draw: give a measured sampler or more.")
+    targets = {one.target for one in measured}
+    if len(targets) > 1:
+        raise ValueError(f"Errors on different targets cannot be compared on one axis: {', '.join(sorted(targets))}.")
+    figure = go.Figure()
+    for i, one in enumerate(measured):
+        colour, symbol = _CYCLE[i % len(_CYCLE)], _SYMBOLS[i // len(_CYCLE) % len(_SYMBOLS)]
+        figure.add_scatter(
+            x=list(one.evaluations),
+            # what is 0 has no place on a logarithmic axis
+            y=[error if error > 0 else None for error in one.errors],
+            name=f"{one.label}: order {one.order:.2f}",
+            mode="lines+markers",
+            line={"color": colour, "dash": "dash" if one.weak else "solid"},
+            marker={"color": colour, "symbol": symbol},
+        )
+    figure.update_xaxes(title_text="evaluations of the denoiser", type="log")
+    figure.update_yaxes(title_text="error", type="log", exponentformat="power")
+    title = f"How samplers converge: {next(iter(targets))}"
+    return figure.update_layout(template="simple_white", title=title, showlegend=True)
 
 
 def _plotly() -> Any:

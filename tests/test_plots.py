@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from difflab.chain import MarkovChain
+from difflab.convergence import Gaussian, Line, measure
 from difflab.data import GaussianMixture, digits
 from difflab.denoisers import ExactDenoiser
 from difflab.elbo import optimal, stratified
 from difflab.mmse import profile
 from difflab.mmse import rate_distortion as coding
-from difflab.plots import elbo_terms, log_snr_curves, mmse_curves, rate_distortion, schedule_curves
+from difflab.plots import convergence, elbo_terms, log_snr_curves, mmse_curves, rate_distortion, schedule_curves
+from difflab.samplers import DDIM, Ancestral, Heun
 from difflab.schedules import EDM, Flow, Geometric, SubVP, VPCosine, VPLinear
 
 RING = GaussianMixture.ring()
@@ -119,3 +121,21 @@ def test_the_area_under_the_mmse_curve_is_what_progressive_coding_pays():
     for draw in (mmse_curves, rate_distortion):
         with pytest.raises(ValueError, match="nothing to draw"):
             draw(None, None)
+
+
+def test_convergence_draws_errors_over_evaluations_with_the_measured_order():
+    found = [measure(sampler, Gaussian(), steps=(8, 16, 32)) for sampler in (DDIM(), Heun(), Ancestral())]
+    figure = convergence(found)
+    assert len(figure.data) == 3
+    for trace, one in zip(figure.data, found, strict=True):
+        assert trace.name == f"{one.label}: order {one.order:.2f}"
+        assert tuple(trace.x) == one.evaluations
+        assert tuple(trace.y) == one.errors
+        assert trace.line.dash == ("dash" if one.weak else "solid")
+    assert figure.data[1].x[0] == 2 * figure.data[0].x[0]  # Heun's two evaluations a step
+    assert (figure.layout.xaxis.type, figure.layout.yaxis.type) == ("log", "log")
+    assert "Gaussian" in figure.layout.title.text
+    with pytest.raises(ValueError, match="nothing to draw"):
+        convergence([])
+    with pytest.raises(ValueError, match="different targets"):
+        convergence([found[0], measure(DDIM(), Line(), steps=(8, 16))])
