@@ -48,11 +48,11 @@ class DEIS(Multistep):
     def _x0(self, x: Tensor, value: Tensor, t: Level) -> Tensor:
         return x0_of(x, value, t)
 
-    def _moved(self, x: Tensor, values: Sequence[Value], s: Level) -> Tensor:
+    def _moved(self, x: Tensor, x0: Tensor, values: Sequence[Value], s: Level) -> Tensor:
         t = values[0][0]
         if self.variable == "rho":
             nodes = tuple([level.ratio - t.ratio for level, _ in values])
             found = tuple([-w / s.ratio for w in weights(nodes, s.ratio - t.ratio, 0.0)])
         else:
             found = weights(tuple([distance(t, level) for level, _ in values]), distance(t, s), 1.0)
-        return from_eps(x, t, s, found, values)
+        return from_eps(x, x0, t, s, found[1:], values[1:])

@@ -49,7 +49,7 @@ class DPMSolver(Multistep):
     def _x0(self, x: Tensor, value: Tensor, t: Level) -> Tensor:
         return value
 
-    def _moved(self, x: Tensor, values: Sequence[Value], s: Level) -> Tensor:
+    def _moved(self, x: Tensor, x0: Tensor, values: Sequence[Value], s: Level) -> Tensor:
         t = values[0][0]
         h = distance(t, s)
         if len(values) == 2 and self.rule == "midpoint":

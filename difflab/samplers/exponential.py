@@ -33,10 +33,19 @@ def from_x0(x: Tensor, t: Level, s: Level, weights: Sequence[float], values: Seq
     return combined(x, s.sigma / t.sigma, [s.alpha * w for w in weights], [x0 for _, x0 in values])
 
 
-def from_eps(x: Tensor, t: Level, s: Level, weights: Sequence[float], values: Sequence[Value]) -> Tensor:
-    """alpha_s / alpha_t x - sigma_s sum_j w_j eps(t_j), weights for rate +1, values sigma_j eps(t_j)."""
-    factors = [-s.sigma * w / level.sigma for w, (level, _) in zip(weights, values, strict=True)]
-    return combined(x, s.alpha / t.alpha, factors, [noise for _, noise in values])
+def from_eps(x: Tensor, x0: Tensor, t: Level, s: Level, weights: Sequence[float], earlier: Sequence[Value]) -> Tensor:
+    """alpha_s / alpha_t x - sigma_s sum_j w_j eps(t_j), weights for rate +1, whose sum is exp(h) - 1; alpha_t may be 0.
+
+    Written in x_0 at `t` and the others' eps alone, for near alpha_t = 0 the two terms of that are large and nearly cancel:
+    keep x + (alpha_s - keep alpha_t) x_0 - sigma_s sum_(j > 0) w_j eps(t_j), keep = sigma_s / sigma_t (1 + sum_(j > 0) w_j).
+
+    Args:
+        weights: of the others, w_1, w_2, ...
+        earlier: their levels and sigma_j eps(t_j).
+    """
+    keep = s.sigma / t.sigma * (1 + sum(weights))
+    factors = [-s.sigma * w / level.sigma for w, (level, _) in zip(weights, earlier, strict=True)]
+    return combined(x, keep, [s.alpha - keep * t.alpha, *factors], [x0, *[noise for _, noise in earlier]])
 
 
 def noise_of(x: Tensor, x0: Tensor, t: Level) -> Tensor:

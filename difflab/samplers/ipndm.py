@@ -11,7 +11,7 @@ from ..denoisers import Denoiser
 from ..schedules import Schedule
 from . import grids
 from .base import Sampler, State
-from .exponential import Value, from_eps, from_x0, noise_of
+from .exponential import Value, from_eps, noise_of
 from .integrals import distance
 from .knobs import check_points
 
@@ -58,9 +58,12 @@ class IPNDM(Sampler):
         x0 = denoiser(state.x, t.t).mean
         if s == 0:
             return state.moved(x0, s, x0)
-        if t.alpha == 0:  # where eps says nothing of x_0, and rho is infinite
-            return state.moved(from_x0(state.x, t, end, (1.0,), ((t, x0),)), s, x0)
-        values: tuple[Value, ...] = ((t, noise_of(state.x, x0, t)), *(state.memory or ()))
-        whole = math.expm1(distance(t, end))
-        found = [whole * b for b in COEFFICIENTS[len(values) - 1]]
-        return state.moved(from_eps(state.x, t, end, found, values), s, x0, memory=values[: self.points - 1])
+        earlier: tuple[Value, ...] = state.memory or ()
+        if earlier:
+            whole = math.expm1(distance(t, end))
+            x = from_eps(state.x, x0, t, end, [whole * b for b in COEFFICIENTS[len(earlier)][1:]], earlier)
+        else:
+            x = from_eps(state.x, x0, t, end, (), ())
+        # where alpha = 0, eps says nothing of x_0, and rho is infinite
+        here: tuple[Value, ...] = ((t, noise_of(state.x, x0, t)),) if t.alpha else ()
+        return state.moved(x, s, x0, memory=(*here, *earlier)[: self.points - 1])

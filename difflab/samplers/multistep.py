@@ -90,11 +90,11 @@ class Multistep(Sampler):
         if missing > 1:
             x, denoised = third_order(denoiser, x, x0, t, end)
             return state.moved(x, s, denoised, spent + 2, memory=memory)
-        after = self._moved(x, known, end)
+        after = self._moved(x, x0, known, end)
         if missing == 1:
             denoised = denoiser(after, s).mean
             there: Value = (end, self._value(after, denoised, end))
-            after = self._moved(x, (here, there, *past), end)
+            after = self._moved(x, x0, (here, there, *past), end)
             return state.moved(after, s, denoised, spent + 1, memory=(there, *memory))
         return state.moved(after, s, denoised, spent, memory=memory)
 
@@ -107,8 +107,8 @@ class Multistep(Sampler):
         """The x_0 of such a value."""
 
     @abstractmethod
-    def _moved(self, x: Tensor, values: Sequence[Value], s: Level) -> Tensor:
-        """x at `s`, from the value where x is, which comes first, and from others."""
+    def _moved(self, x: Tensor, x0: Tensor, values: Sequence[Value], s: Level) -> Tensor:
+        """x at `s`, from the value where x is, which comes first and says `x0`, and from others."""
 
 
 def steps_left(state: State) -> int:
