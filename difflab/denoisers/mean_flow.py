@@ -9,6 +9,7 @@ the schedule `Flow`; any other with finite rates will do.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -22,17 +23,19 @@ from ..predictions import to_x0
 from ..schedules import Flow, Learned, Schedule
 from .base import Posterior, beside, check_labels, check_samples, check_times, noise_level
 
-_SPAN = (
-    4.0  # how far apart t = 0 and t = 1 are told: a network that is differentiated in t must not see it turn too fast
-)
+_LEAST = math.exp(-5.0)  # times below it look alike
+_SPAN = 5.0  # how far apart the smallest and the largest number lie that a network is told
 
 
 class MeanFlowDenoiser(nn.Module):
     """A learned average velocity, and the denoiser in it.
 
     Args:
-        network: called as network(x (n, *shape), times (n, 2) or (1, 2), labels (n,) or None) -> (n, *shape); MLP and UNet
-            are, with levels=2. The times are t and t - s, each from -2 (0) to 2 (1).
+        network: called as network(x (n, *shape), told (n, 2) or (1, 2), labels (n,) or None) -> (n, *shape); MLP and UNet
+            are, with levels=2. It is told log t and (t - s) / t, the share of the way that is averaged over, each from -2.5
+            to 2.5. Training multiplies derivatives in t by t - s, and those of both, (t - s) / t and s (t - s) / t^2, stay
+            below 1 then: told t itself it could not tell small noise levels apart, told log-SNR its derivatives would have
+            no end at t = 1.
         schedule: says what x_t is; velocities are per unit of its t. By default Flow().
         sigma_data: standard deviation of the data.
         clip: (lowest, highest) value of x_0, or None; of what is sampled, never of what is trained.
@@ -116,7 +119,9 @@ class MeanFlowDenoiser(nn.Module):
         t, s = (torch.as_tensor(a, dtype=x_t.dtype, device=x_t.device) for a in (t, s))
         if is_seen(t - s, lambda ahead: ahead < 0):
             raise ValueError("An average velocity is one from t down to s, but here s lies above t.")
-        told = torch.stack(torch.broadcast_tensors(t.reshape(-1), (t - s).reshape(-1)), dim=1)
+        late = t.clamp(min=_LEAST)
+        pair = (1 - late.log() / math.log(_LEAST), (t - s) / late)  # each from 0 to 1
+        told = torch.stack(torch.broadcast_tensors(*(a.reshape(-1) for a in pair)), dim=1)
         shown = torch.rsqrt(alpha.square() * self.sigma_data**2 + sigma.square()) * x_t  # of variance 1
         velocity: Tensor = self.network(shown, _SPAN * (told - 0.5), labels)
         if velocity.shape != x_t.shape:
