@@ -27,6 +27,7 @@ from .predictor_corrector import PredictorCorrector
 from .rk45 import RK45
 from .trajectory import Trajectory
 from .unipc import UniPC
+from .velocity_adams import VelocityAdams
 
 SAMPLERS: dict[str, type[Sampler]] = {
     c.__name__: c
@@ -49,6 +50,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
         DPMSolverSingleStep,
         IPNDM,
         UniPC,
+        VelocityAdams,
         PredictorCorrector,
     )
 }
@@ -97,6 +99,7 @@ __all__ = [
     "State",
     "Trajectory",
     "UniPC",
+    "VelocityAdams",
     "final",
     "grids",
     "sample",

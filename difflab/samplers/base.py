@@ -22,8 +22,10 @@ from ..denoisers.base import Checked, check_samples
 from ..device import resolve
 from ..schedules import Schedule, warn_unless_noise
 from . import grids
+from .circle import width_of
 from .noise import Noise, NoisePool
 
+_EVALUATIONS = 20  # where nothing is said
 _FEW = 16  # numbers
 
 
@@ -195,9 +197,12 @@ def sample(
     both of n and x; and, on the way, for answers that are no Posterior shaped like x, and FloatingPointError if the
     denoiser returns nan or inf.
     """
-    method = _method(sampler)
+    evaluations = _budget(grid, evaluations)
+    method = _method(sampler, denoiser, evaluations)
     checked = Checked(denoiser)
-    times = _times(method, denoiser.schedule, grid, evaluations)
+    if grid is None:
+        grid = method.default_grid(denoiser.schedule, evaluations)
+    times = tuple(torch.as_tensor(grid, dtype=torch.float64).flatten().tolist())
     method.check_grid(times)
     if noise is None:
         noise = NoisePool.drawn(generator)
@@ -216,7 +221,7 @@ def sample(
             raise ValueError("This denoiser does not know the shape of a sample; give shape.")
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise ValueError(f"The number of samples must be a whole number, 0 or more, but got {n!r}.")
-        x = noise.start(n, tuple(shape)) * prior_std(denoiser.schedule, times[0], getattr(denoiser, "sigma_data", 1.0))
+        x = noise.start(n, tuple(shape)) * prior_std(denoiser.schedule, times[0], width_of(denoiser))
         if times[0] == 1 and not quiet:
             warn_unless_noise(denoiser.schedule, denoiser.schedule.terminal_kl())
     else:
@@ -227,11 +232,11 @@ def sample(
     return _steps(checked, method, start)
 
 
-def _method(sampler: Sampler | Step | None) -> Sampler:
+def _method(sampler: Sampler | Step | None, denoiser: Denoiser, evaluations: int) -> Sampler:
     if sampler is None:
         from .best import best  # which is made of samplers
 
-        return best()
+        return best(evaluations, width_of(denoiser))
     if isinstance(sampler, Sampler):
         return sampler
     if callable(sampler) and not isinstance(sampler, type):
@@ -241,17 +246,17 @@ def _method(sampler: Sampler | Step | None) -> Sampler:
     )
 
 
-def _times(
-    sampler: Sampler, schedule: Schedule, grid: Tensor | Sequence[float] | None, evaluations: int | None
-) -> tuple[float, ...]:
-    if grid is None:
-        evaluations = 20 if evaluations is None else evaluations
-        if isinstance(evaluations, bool) or not isinstance(evaluations, int) or evaluations < 1:
-            raise ValueError(f"The number of evaluations must be a whole number, 1 or more, but got {evaluations!r}.")
-        grid = sampler.default_grid(schedule, evaluations)
-    elif evaluations is not None:
-        raise ValueError("Give either a grid or a number of evaluations, for which the sampler chooses one.")
-    return tuple(torch.as_tensor(grid, dtype=torch.float64).flatten().tolist())
+def _budget(grid: Tensor | Sequence[float] | None, evaluations: int | None) -> int:
+    """How many evaluations there may be, or how many steps a grid has."""
+    if grid is not None:
+        if evaluations is not None:
+            raise ValueError("Give either a grid or a number of evaluations, for which the sampler chooses one.")
+        return torch.as_tensor(grid).numel() - 1
+    if evaluations is None:
+        return _EVALUATIONS
+    if isinstance(evaluations, bool) or not isinstance(evaluations, int) or evaluations < 1:
+        raise ValueError(f"The number of evaluations must be a whole number, 1 or more, but got {evaluations!r}.")
+    return evaluations
 
 
 def _steps(denoiser: Denoiser, sampler: Sampler, state: State) -> Iterator[State]:

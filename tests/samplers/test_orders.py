@@ -18,6 +18,7 @@ from difflab.samplers import (
     EDMStochastic,
     OneLevel,
     UniPC,
+    VelocityAdams,
 )
 from difflab.samplers.base import Sampler
 
@@ -40,6 +41,9 @@ VARIANTS: list[Sampler] = [
     UniPC(2, "bh1"),
     UniPC(3),
     UniPC(3, corrector=False),
+    VelocityAdams(1),
+    VelocityAdams(2),
+    VelocityAdams(3, width=0.5),
 ]
 
 # Class name -> why its order is not one of falling steps. These are held to something else, which is said.
