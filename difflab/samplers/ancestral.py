@@ -31,6 +31,7 @@ from torch import Tensor
 
 from ..checks import brief, is_number
 from ..denoisers import Denoiser, Posterior
+from ..linear import combined
 from ..mmse import Profile
 from ..schedules import Schedule
 from ..variances import FIXED
@@ -90,9 +91,10 @@ class Ancestral(Sampler):
         x0 = posterior.mean
         if s == 0 and self.denoise:
             return state.moved(x0, s, denoised=x0)
-        z = state.draw(denoiser.schedule, s)
-        noise = self._std(b, posterior, state, denoiser.schedule) * z
-        return state.moved(b.c_x * state.x + b.c_0 * x0 + noise, s, denoised=x0, z=z)
+        z, std = state.draw(denoiser.schedule, s), self._std(b, posterior, state, denoiser.schedule)
+        mean = combined(b.c_x, state.x, b.c_0, x0)
+        x = torch.addcmul(mean, std, z) if isinstance(std, Tensor) else torch.add(mean, z, alpha=std)
+        return state.moved(x, s, denoised=x0, z=z)
 
     def _std(self, b: Bridge, posterior: Posterior, state: State, schedule: Schedule) -> float | Tensor:
         """The standard deviation of the step: one number, or one of each coordinate, shaped as x in its dtype."""

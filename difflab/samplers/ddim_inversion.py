@@ -22,10 +22,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from ..checks import is_whole
 from ..denoisers import Denoiser
+from ..linear import combined
 from ..schedules import Schedule
 from . import grids
 from .base import Sampler, State
@@ -86,7 +88,7 @@ class DDIMInversion(Sampler):
             x0, x, evaluations = state.x, alpha_s * state.x, 0
         else:
             x0, evaluations = denoiser(state.x, state.t).mean, 1
-            x = sigma_s / sigma_t * state.x + (alpha_s - alpha_t * sigma_s / sigma_t) * x0
+            x = combined(sigma_s / sigma_t, state.x, alpha_s - alpha_t * sigma_s / sigma_t, x0)
         keep = sigma_t / sigma_s  # DDIM back is keep x_s + rest E[x_0 | x_s]
         rest = alpha_t - alpha_s * keep
         var = width_of(getattr(denoiser, "denoiser", denoiser)) ** 2
@@ -95,5 +97,5 @@ class DDIMInversion(Sampler):
             return state.moved(x, s, denoised=x0, evaluations=evaluations)
         for _ in range(self.corrections):
             x0 = denoiser(x, s).mean
-            x = x - (keep * x + rest * x0 - state.x) / slope
+            x = torch.sub(x, combined(keep, x, rest, x0) - state.x, alpha=1 / slope)
         return state.moved(x, s, denoised=x0, evaluations=evaluations + self.corrections)
