@@ -231,7 +231,7 @@ def test_ld3_finds_what_scipy_finds(sampler):
 def test_ld3_gains_on_starts_it_has_not_seen(sampler, gain):
     """The ring, 5 steps, against even steps of log-SNR, mean distance to the flow's ends."""
     denoiser = oracle(RING)
-    found = grids.ld3(denoiser, 5, sampler, n=128, sigma_min=LOW, generator=seeded())
+    found = grids.ld3(denoiser, 5, sampler, n=128, iterations=8, sigma_min=LOW, generator=seeded())
     plain = grids.log_snr(denoiser.schedule, 5, sigma_min=LOW)
     assert plain[0] == found.times[0]
     x = next(sample(denoiser, DDIM(), found.times, n=1000, generator=seeded(1), quiet=True)).x
@@ -247,7 +247,7 @@ def test_ld3_gains_on_starts_it_has_not_seen(sampler, gain):
 SEARCHES = {
     "align_your_steps": lambda denoiser, steps, **o: grids.align_your_steps(denoiser, steps, **o),
     "gits": lambda denoiser, steps, **o: grids.gits(denoiser, steps, **o),
-    "ld3": lambda denoiser, steps, **o: grids.ld3(denoiser, steps, DDIM(), **o),
+    "ld3": lambda denoiser, steps, **o: grids.ld3(denoiser, steps, DDIM(), iterations=2, **o),
 }
 each = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..base import Sampler
 
 _TEACHER = 200  # Runge-Kutta steps of the ends that are aimed at
+_TRIED = 8  # iterations from each plain grid, before it is known which of them leads furthest down
 
 
 @torch.no_grad()
@@ -53,13 +54,15 @@ def ld3(
         n: starts, drawn as `sample` draws them; or
         x: (n, *shape), the points at sigma_max to start from.
         shape: of one sample, where the denoiser does not know it.
-        iterations: at most; it ends as soon as a step gains less than a ten-thousandth.
+        iterations: of the descent, at most; it ends as soon as one gains less than a hundred-thousandth.
         sigma_min, sigma_max: as of `karras`; no level of the grid is below sigma_min, but for the last, 0.
         generator: draws the starts; torch's global one if None.
 
-    Takes 800 n rows of the denoiser for the flow and about 2 (steps - 1) runs an iteration. The search is a descent: it finds the
-    best grid near the best of a few plain ones. Raises TypeError for what is no denoiser or sampler, ValueError for counts and
-    levels that are none and for a method that draws noise, FloatingPointError where the denoiser returns nan or inf.
+    Takes 800 n rows of the denoiser for the flow and about 2 (steps - 1) runs an iteration. It descends from a few plain grids
+    and goes on from the best: for methods of higher order there may be deeper valleys elsewhere.
+
+    Raises TypeError for what is no denoiser or sampler, ValueError for counts and levels that are none and for a method that
+    draws noise, FloatingPointError where the denoiser returns nan or inf.
     """
     from ...convergence.reference import flow  # whose room is made of samplers
 
@@ -70,9 +73,11 @@ def ld3(
     x = starts(denoiser, first, n, x, shape, generator)
     ends = search.denoiser(flow(search.denoiser, x, first, lowest, steps=_TEACHER).to(x), lowest).mean
     problem = _Problem(search, sampler, x, ends)
-    even = torch.zeros(search.steps - 1, dtype=torch.float64, device="cpu")
-    start = min([even, *problem.plain()], key=problem)
-    theta = descend(problem, start, iterations) if search.steps > 1 else start
+    even, *others = problem.plain()
+    theta = even
+    if search.steps > 1:
+        begun = [descend(problem, start, min(iterations, _TRIED)) for start in (even, *others)]
+        theta = descend(problem, min(begun, key=problem), max(0, iterations - _TRIED))
     return search.found(problem.levels(theta), math.exp(problem(theta)), math.exp(problem(even)))
 
 
@@ -99,10 +104,12 @@ class _Problem:
         return torch.cat([fallen.new_zeros(1), fallen]).mul(log_low - log_high).add(log_high).exp()
 
     def plain(self) -> list[Tensor]:
-        """Plain grids to begin with: Karras's levels, and even angles atan(r), best for Gaussian data of variance 1."""
+        """Plain grids to begin with: even steps of log r, Karras's levels, and even angles atan(r), best of DDIM's for Gaussian
+        data of variance 1."""
         low, high, steps = self.search.low, self.search.high, self.search.steps
         share = torch.arange(steps, -1, -1, dtype=torch.float64, device="cpu") / steps
+        logs = math.log(low) + share * (math.log(high) - math.log(low))
         roots = low ** (1 / 7) + share * (high ** (1 / 7) - low ** (1 / 7))
         angles = math.atan(low) + share * (math.atan(high) - math.atan(low))
-        falls = [(-levels.log().diff()).log() for levels in (roots**7, angles.tan())]
+        falls = [(-levels.log().diff()).log() for levels in (logs.exp(), roots**7, angles.tan())]
         return [fall[:-1] - fall[-1] for fall in falls]
