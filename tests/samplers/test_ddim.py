@@ -74,3 +74,36 @@ def test_eta_zero_draws_no_noise_after_the_start():
 def test_refuses_an_eta_outside_0_and_1(eta):
     with pytest.raises(ValueError, match="eta must lie between 0"):
         DDIM(eta)
+
+
+def stepped(sampler, schedule, t, s):
+    """(x_t, E[x_0 | x_t], z, x_s) of one step."""
+    x = torch.randn(20, 2, dtype=torch.float64)
+    oracle = ExactDenoiser(GaussianMixture.ring(), schedule)
+    after = list(sample(oracle, sampler, [t, s], x=x))[-1]
+    return x, after.denoised, after.z, after.x
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.name)
+def test_the_papers_sigma_hat_is_ancestral_sampling_with_the_large_variance(schedule):
+    """Song et al. 2021, section 5: the mean of eta = 1, sqrt(abar_s) x_0 + sqrt(1 - abar_s - d^2) eps, with noise of the wider
+    sqrt(1 - abar_t / abar_s); written for variance-preserving schedules, and here for sigma^2 - (alpha_t / alpha_s)^2 sigma_s^2."""
+    t, s = 0.7, 0.4
+    x, x0, z, found = stepped(Ancestral("large"), schedule, t, s)
+    (_, a_t, sd_t, _), (_, a_s, sd_s, _) = schedule.level(t), schedule.level(s)
+    beta = sd_t**2 - (a_t / a_s) ** 2 * sd_s**2
+    eps, d2 = (x - a_t * x0) / sd_t, sd_s**2 / sd_t**2 * beta
+    torch.testing.assert_close(found, a_s * x0 + (sd_s**2 - d2) ** 0.5 * eps + beta**0.5 * z, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.name)
+@pytest.mark.parametrize("eta", [0.3, 1.0])
+def test_eta_is_that_of_k_diffusions_ancestral_euler_steps(schedule, eta):
+    """In y = x / alpha: Euler's step to sigma_down, then noise sigma_up on top, sigma_down^2 + sigma_up^2 = sigma_s^2."""
+    t, s = 0.7, 0.4
+    x, x0, z, found = stepped(DDIM(eta), schedule, t, s)
+    r_t, r_s, y = schedule.level(t).ratio, schedule.level(s).ratio, x / schedule.level(t).alpha
+    up = min(r_s, eta * (r_s**2 * (r_t**2 - r_s**2) / r_t**2) ** 0.5)
+    down = (r_s**2 - up**2) ** 0.5
+    expected = y + (y - x0) / r_t * (down - r_t) + up * z
+    torch.testing.assert_close(found / schedule.level(s).alpha, expected, rtol=1e-9, atol=1e-9)
