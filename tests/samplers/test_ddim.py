@@ -87,7 +87,7 @@ def stepped(sampler, schedule, t, s):
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.name)
 def test_the_papers_sigma_hat_is_ancestral_sampling_with_the_large_variance(schedule):
     """Song et al. 2021, section 5: the mean of eta = 1, sqrt(abar_s) x_0 + sqrt(1 - abar_s - d^2) eps, with noise of the wider
-    sqrt(1 - abar_t / abar_s); written for variance-preserving schedules, and here for sigma^2 - (alpha_t / alpha_s)^2 sigma_s^2."""
+    sqrt(1 - abar_t / abar_s), which is sqrt(sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2) where variance is preserved."""
     t, s = 0.7, 0.4
     x, x0, z, found = stepped(Ancestral("large"), schedule, t, s)
     (_, a_t, sd_t, _), (_, a_s, sd_s, _) = schedule.level(t), schedule.level(s)
