@@ -11,7 +11,9 @@ and four points start more carefully:
 - a step with two values too few, the first of four points, is a single step of third order, two evaluations more.
 
 What a run remembers is a tuple of (level, value), newest first, in `State.memory`. Any step may start from none.
-Where alpha = 0 no value is worth remembering: lambda is infinite there, and no polynomial goes through it.
+Where alpha = 0 no value is worth remembering: lambda is infinite there, and no polynomial goes through it. A run from there
+begins with a step of DDIM, and converges with order 2 at most, in single steps too: steps that are even in t do not become
+short in lambda there.
 """
 
 from __future__ import annotations

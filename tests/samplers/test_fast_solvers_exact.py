@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from difflab.convergence import Line, Plane, measure
+from difflab.convergence import Line, measure
 from difflab.denoisers import Posterior
 from difflab.samplers import (
     DEIS,
@@ -27,7 +27,7 @@ from difflab.samplers import (
 )
 from difflab.samplers.multistep import steps_left
 from difflab.samplers.unipc import Memory
-from difflab.schedules import Geometric, VPCosine
+from difflab.schedules import Flow, Geometric, VPCosine
 
 SCHEDULE = VPCosine()
 COEFFICIENTS = [0.7, -0.4, 0.25, -0.15]
@@ -149,7 +149,6 @@ def order(sampler, target, steps=(32, 64, 128), **options):
         (DPMSolver(3, start="low"), Line()),
         (DPMSolver(3, finish="low"), Line()),
         (DEIS(3), Line()),
-        (DEIS(3), Plane()),
         (DEIS(3, variable="rho"), Line()),
         (DEIS(4, start="low"), Line()),
         (DEIS(4, finish="low"), Line()),
@@ -171,6 +170,15 @@ def test_a_low_start_of_unipc_leaves_order_three():
     low, full = (order(UniPC(3, start=start), Line(), **options) for start in ("low", "full"))
     assert low == pytest.approx(UniPC(3, start="low").order, abs=0.3)
     assert full == pytest.approx(UniPC(3).order, abs=0.3)
+
+
+@pytest.mark.parametrize("sampler", [DPMSolverSingleStep(3), DEIS(4)], ids=lambda s: s.label)
+def test_from_zero_terminal_snr_the_order_is_two(sampler):
+    def even(schedule, t, s, steps):
+        return torch.linspace(t, s, steps + 1, dtype=torch.float64)
+
+    found = measure(sampler, Line(), Flow(), (32, 64, 128), t=1.0, s=0.1, grid=even, n=16).order
+    assert found == pytest.approx(2, abs=0.3)
 
 
 @pytest.mark.parametrize("points", [1, 2, 3, 4])
