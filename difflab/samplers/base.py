@@ -17,73 +17,17 @@ import torch
 from torch import Generator, Tensor
 
 from ..checks import brief
-from ..denoisers import Denoiser
+from ..denoisers import Denoiser, NetworkDenoiser
 from ..denoisers.base import Checked, check_samples
 from ..device import resolve
 from ..schedules import Schedule, warn_unless_noise
 from . import grids
 from .circle import width_of
 from .noise import Noise, NoisePool
+from .state import State as State
 
 _EVALUATIONS = 20  # where nothing is said
 _FEW = 16  # numbers
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """Where a run is.
-
-    Attributes:
-        x: (n, *shape), samples at time `t`.
-        t: time, 0 at the end.
-        grid: all times of the run, first to last.
-        noise: where every random draw comes from.
-        index: number of steps taken.
-        evaluations: number of calls of the denoiser so far.
-        denoised: the last E[x_0 | x_t] that was asked for, shaped as x; None at the start.
-        z: the standard normal draws of the step that led here, shaped as x, or (draws, *x.shape) of several; None if none.
-        memory: what the method remembers of earlier steps (a multistep method's slopes, an adapted step size); None at the
-            start. Only the sampler that wrote it reads it.
-    """
-
-    x: Tensor
-    t: float
-    grid: tuple[float, ...]
-    noise: Noise
-    index: int = 0
-    evaluations: int = 0
-    denoised: Tensor | None = None
-    z: Tensor | None = None
-    memory: Any = None
-
-    def moved(
-        self,
-        x: Tensor,
-        s: float,
-        denoised: Tensor | None,
-        evaluations: int = 1,
-        *,
-        z: Tensor | None = None,
-        memory: Any = None,
-    ) -> State:
-        """The state after a step to (x, s) that took this many calls of the denoiser."""
-        after = object.__new__(State)  # a frozen dataclass sets its fields one by one, in twice the time
-        after.__dict__.update(
-            x=x,
-            t=s,
-            grid=self.grid,
-            noise=self.noise,
-            index=self.index + 1,
-            evaluations=self.evaluations + evaluations,
-            denoised=denoised,
-            z=z,
-            memory=memory,
-        )
-        return after
-
-    def draw(self, schedule: Schedule, s: float) -> Tensor:
-        """The standard normal noise of a step from here down to `s`, shaped as x."""
-        return self.noise.between(self.x, self.index, schedule.level(self.t).log_snr, schedule.level(s).log_snr)
 
 
 class Sampler(ABC):
@@ -199,10 +143,11 @@ def sample(
     """
     evaluations = _budget(grid, evaluations)
     method = _method(sampler, denoiser, evaluations)
-    checked = Checked(denoiser)
+    # what comes from a network is looked at there
+    checked = denoiser if type(denoiser) is NetworkDenoiser else Checked(denoiser)
     if grid is None:
         grid = method.default_grid(denoiser.schedule, evaluations)
-    times = tuple(torch.as_tensor(grid, dtype=torch.float64).flatten().tolist())
+    times = _times(grid)
     method.check_grid(times)
     if noise is None:
         noise = NoisePool.drawn(generator)
@@ -251,12 +196,18 @@ def _budget(grid: Tensor | Sequence[float] | None, evaluations: int | None) -> i
     if grid is not None:
         if evaluations is not None:
             raise ValueError("Give either a grid or a number of evaluations, for which the sampler chooses one.")
-        return torch.as_tensor(grid).numel() - 1
+        return len(_times(grid)) - 1
     if evaluations is None:
         return _EVALUATIONS
     if isinstance(evaluations, bool) or not isinstance(evaluations, int) or evaluations < 1:
         raise ValueError(f"The number of evaluations must be a whole number, 1 or more, but got {evaluations!r}.")
     return evaluations
+
+
+def _times(grid: Tensor | Sequence[float]) -> tuple[float, ...]:
+    if isinstance(grid, tuple) and all(type(t) is float for t in grid):
+        return grid
+    return tuple(torch.as_tensor(grid, dtype=torch.float64).flatten().tolist())
 
 
 def _steps(denoiser: Denoiser, sampler: Sampler, state: State) -> Iterator[State]:
@@ -302,6 +253,10 @@ def _finite(x: Tensor) -> bool:
     if x.is_meta:  # a dry run has no values
         return True
     if x.is_cpu and x.numel() <= _FEW:  # sooner told in Python
-        return all(map(math.isfinite, x.flatten().tolist()))
+        return _all_finite(x.tolist())
     # one number says it, unless the sum itself overflows
     return math.isfinite(x.sum().item()) or bool(x.isfinite().all())
+
+
+def _all_finite(numbers: Any) -> bool:
+    return math.isfinite(numbers) if isinstance(numbers, float) else all(map(_all_finite, numbers))
