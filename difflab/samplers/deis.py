@@ -24,7 +24,7 @@ class DEIS(Multistep):
 
     Args:
         points: 1 to 4.
-        start, finish: see `Multistep`; they make a difference from three points on.
+        start, finish: see `Multistep`; they make a difference from three points and from two on.
         variable: "log_rho", or "rho": the paper's rhoAB, the classical Adams-Bashforth method of variable steps. (Its tAB, a
             polynomial in t, depends on the schedule's own time.)
     """

@@ -17,7 +17,7 @@ from .multistep import Multistep
 
 @dataclass(frozen=True)
 class DPMSolver(Multistep):
-    """x_s = sigma_s / sigma_t x_t + alpha_s sum_j w_j x_0(t_j), w_j of `integrals.weights` (Lu et al. 2022b, eq. 8 and alg. 2).
+    """x_s = sigma_s / sigma_t x_t + alpha_s sum_j w_j x_0(t_j), w_j of `integrals.weights` (Lu et al. 2022b, prop. 4.1, alg. 2).
 
     With one point it is DDIM, with two DPM-Solver++(2M). With three it converges with order 3, which the published code and
     diffusers' do not: they multiply their second difference by half of what its integral is, and start low, either of which
@@ -26,8 +26,8 @@ class DPMSolver(Multistep):
 
     Args:
         points: 1 to 3.
-        start, finish: see `Multistep`; they make a difference from three points on.
-        rule: of two points, "midpoint" takes x_0 at the middle of the step, as published; "exact" integrates the line,
+        start, finish: see `Multistep`; they make a difference from three points and from two on.
+        rule: of steps from two points, "midpoint" takes x_0 at the middle of the step, as published; "exact" integrates the line,
             diffusers' solver_type="heun". Both are of order 2.
     """
 
@@ -41,7 +41,7 @@ class DPMSolver(Multistep):
 
     @property
     def label(self) -> str:
-        return super().label + (", exact" if self.rule == "exact" and self.points == 2 else "")
+        return super().label + (", exact" if self.rule == "exact" and self.points > 1 else "")
 
     def _value(self, x: Tensor, x0: Tensor, t: Level) -> Tensor:
         return x0

@@ -1,6 +1,6 @@
 """SDE-DPM-Solver++: DPM-Solver++ on the reverse SDE, whose noise is integrated exactly too.
 
-With lambda = log(alpha / sigma) the reverse SDE has the solution (Lu et al. 2022b, section 5 and appendix B.5)
+With lambda = log(alpha / sigma) the reverse SDE has the solution (Lu et al. 2022b, on diffusion SDEs)
 
     x_s = sigma_s / sigma_t e^-h x_t + 2 alpha_s int_t^s exp(-2 (lambda_s - lambda)) x_0 dlambda + sigma_s sqrt(1 - e^-2h) z,
 
@@ -28,7 +28,7 @@ from .knobs import check_choice, check_points
 
 @dataclass(frozen=True)
 class DPMSolverSDE(Sampler):
-    """SDE-DPM-Solver++ of one or two points, the latter known as "2M SDE" (Lu et al. 2022b, eqs. 18 and 19).
+    """SDE-DPM-Solver++ of one or two points, the latter known as "2M SDE" (Lu et al. 2022b: SDE-DPM-Solver++1 and 2M).
 
     With one point it is ancestral sampling with the small variance. `order` is that of the sampled law.
 

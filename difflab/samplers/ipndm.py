@@ -15,7 +15,7 @@ from .exponential import Value, from_eps, noise_of
 from .integrals import distance
 from .knobs import check_points
 
-#: of the last values of eps, newest first, by how many there are (Liu et al. 2022, eq. 12)
+#: of the last values of eps, newest first, by how many there are (Liu et al. 2022)
 COEFFICIENTS = (
     (1.0,),
     (3 / 2, -1 / 2),
@@ -26,7 +26,7 @@ COEFFICIENTS = (
 
 @dataclass(frozen=True)
 class IPNDM(Sampler):
-    """A step of DDIM with sum_j b_j eps(t_j) in the place of eps (Zhang & Chen 2023, appendix H.2, after PNDM, Liu et al. 2022).
+    """A step of DDIM with sum_j b_j eps(t_j) in the place of eps (Zhang & Chen 2023, after PNDM, Liu et al. 2022).
 
     It leaves out PNDM's Runge-Kutta steps: the first steps have fewer values. The coefficients are those of even steps of
     rho = sigma / alpha. Where steps vary smoothly they are off by one part in as many as there are steps, which leaves

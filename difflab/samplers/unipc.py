@@ -41,7 +41,7 @@ class Memory(NamedTuple):
 
 @dataclass(frozen=True)
 class UniPC(Sampler):
-    """UniPC-p in data prediction (Zhao et al. 2023, algs. 1 and 2, eq. 9; diffusers' UniPCMultistepScheduler).
+    """UniPC-p in data prediction (Zhao et al. 2023, algs. 1 and 2; diffusers' UniPCMultistepScheduler).
 
     Predictor and corrector integrate polynomials through p and p + 1 values exactly, but where two values are involved: there
     the slope's integral is taken as B(h) / 2. The corrector raises the order of each step by one, so that a run converges with
@@ -49,7 +49,7 @@ class UniPC(Sampler):
 
     Args:
         points: p, 1 to 3.
-        variant: B(h) = h, "bh1", or 1 - e^-h, "bh2", which the authors find better for guided sampling.
+        variant: B(h) = h, "bh1", or 1 - e^-h, "bh2"; it is seen where two values are involved alone.
         corrector: without it, two points and "bh2" are DPMSolver(2), and three DPMSolver(3, start="low").
         start: "full", or "low", the published one: the first step is a corrected step of one value, and the order at most 3
             (2 without the corrector). They differ for three points, by two evaluations.
