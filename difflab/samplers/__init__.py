@@ -1,6 +1,6 @@
 """Samplers: one method per file, each a step from (x_t, t) to (x_s, s)."""
 
-from . import grids
+from . import diagnostics, grids, recursion
 from .ancestral import Ancestral
 from .annealed_langevin import AnnealedLangevin
 from .base import Function, Sampler, State, final, sample
@@ -100,8 +100,10 @@ __all__ = [
     "Trajectory",
     "UniPC",
     "VelocityAdams",
+    "diagnostics",
     "final",
     "grids",
+    "recursion",
     "sample",
     "sampler_from",
     "stable_step",

@@ -90,7 +90,8 @@ class PredictorCorrector(Sampler):
         if s == 0:
             return state.moved(x0, s, denoised=x0)
         z = state.draw(denoiser.schedule, s)
-        x, draws = self._predicted(denoiser.schedule, state, s, x0, z), [z]
+        c_x, c_0, std = self.prediction(denoiser.schedule, state.t, s)
+        x, draws = torch.add(state.x * c_x, x0, alpha=c_0).add_(z, alpha=std), [z]
         for j in range(self.corrections):
             x0 = denoiser(x, s).mean
             draws.append(state.noise.step(x, state.index, j + 1))
@@ -98,14 +99,13 @@ class PredictorCorrector(Sampler):
         z = draws[0] if len(draws) == 1 else torch.stack(draws)
         return state.moved(x, s, denoised=x0, evaluations=1 + self.corrections, z=z)
 
-    def _predicted(self, schedule: Schedule, state: State, s: float, x0: Tensor, z: Tensor) -> Tensor:
-        b = bridge(schedule, state.t, s)
+    def prediction(self, schedule: Schedule, t: float, s: float) -> tuple[float, float, float]:
+        """c_x, c_0 and std of the predictor's x_s = c_x x_t + c_0 E[x_0 | x_t] + std z, s > 0."""
+        b = bridge(schedule, t, s)
         if self.predictor == "ancestral" or b.alpha_t == 0:
-            c_x, c_0, std = b.c_x, b.c_0, math.sqrt(b.var)
-        else:  # the score is (alpha_t x_0 - x) / sigma_t^2
-            share = b.beta / b.sigma_t**2
-            c_x, c_0, std = 2 - b.alpha_t / b.alpha_s - share, share * b.alpha_t, math.sqrt(b.beta)
-        return torch.add(state.x * c_x, x0, alpha=c_0).add_(z, alpha=std)
+            return b.c_x, b.c_0, math.sqrt(b.var)
+        share = b.beta / b.sigma_t**2  # of the score, (alpha_t x_0 - x) / sigma_t^2
+        return 2 - b.alpha_t / b.alpha_s - share, share * b.alpha_t, math.sqrt(b.beta)
 
     def _corrected(self, schedule: Schedule, x: Tensor, s: float, x0: Tensor, z: Tensor) -> Tensor:
         level = schedule.level(s)
