@@ -36,7 +36,8 @@ def starts(
 
 
 def check_follows_flow(sampler: Sampler) -> Sampler:
-    """`sampler`, where it follows the probability flow. TypeError for what is no sampler, ValueError for a random one."""
+    """`sampler`, where it follows the probability flow. TypeError for what is no sampler, ValueError for one that draws noise, or
+    that cannot follow a falling grid."""
     from ..base import Sampler
 
     if not isinstance(sampler, Sampler):
@@ -46,4 +47,5 @@ def check_follows_flow(sampler: Sampler) -> Sampler:
             f"This grid is found along the probability flow, but {sampler.label} draws noise: find one with"
             " align_your_steps, whose bound is on random steps."
         )
+    sampler.check_grid((1.0, 0.0))  # one that walks at a level, or upwards, says so itself
     return sampler
