@@ -81,6 +81,20 @@ def test_the_bound_on_a_step_is_the_closed_form():
         assert price(cost, way) == pytest.approx(bound(row[way]), rel=5e-4)
 
 
+def test_the_bound_is_one():
+    """KL(true law at LOW || law that stochastic DDIM reaches), both Gaussian, is below it: on N(0, VAR) a step from r to s maps
+    y = x / alpha to k y + (1 - k) D + N(0, s^2 (1 - k)), k = s^2 / r^2, and D = VAR / (VAR + r^2) y."""
+    found = grids.align_your_steps(oracle(), 5, n=512, sigma_min=LOW, sigma_max=HIGH, generator=seeded())
+    for ratios in ([*levels(VPCosine(), found.times)[:-1], LOW], [*np.geomspace(HIGH, LOW, 6)], [HIGH, 1.0, LOW]):
+        reached = VAR + HIGH**2
+        for r, s in pairwise(ratios):
+            k = s**2 / r**2
+            reached = (k + (1 - k) * VAR / (VAR + r**2)) ** 2 * reached + s**2 * (1 - k)
+        too_wide = (VAR + LOW**2) / reached
+        divergence = DIM * (too_wide - 1 - math.log(too_wide)) / 2
+        assert 0 < divergence < bound(ratios)
+
+
 @pytest.mark.parametrize("schedule", [VPCosine(), Flow()], ids=lambda s: s.name)
 def test_align_your_steps_finds_the_least_bound(schedule):
     """Its estimate, of 4,096 points in 2 dimensions, has a standard error of sqrt(2 / 8192) = 1.6 % at most; the bound at the
