@@ -9,11 +9,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from .chain import MarkovChain
 from .convergence import Measured
+from .data import GaussianMixture
+from .denoisers import ExactDenoiser
 from .elbo import Terms
 from .mmse import Profile, RateDistortion
+from .samplers import Sampler, State, diagnostics, recursion
+from .samplers.metropolis import Chain
 from .schedules import Schedule
 
 if TYPE_CHECKING:
@@ -182,6 +187,62 @@ def convergence(measured: Sequence[Measured]) -> Figure:
     figure.update_yaxes(title_text="error", type="log", exponentformat="power")
     title = f"How samplers converge: {next(iter(targets))}"
     return figure.update_layout(template="simple_white", title=title, showlegend=True)
+
+
+def langevin_diagnostics(states: Sequence[State], oracle: ExactDenoiser, sampler: Sampler | None = None) -> Figure:
+    """What the states of a walk at one level say of it, over its steps: a panel each for as much as is known.
+
+    Traces "mode j" and its "weight j", exact; of one Gaussian and a `sampler` with a recursion "variance j" measured, with its
+    error, and "predicted j", exact; "rho j" by lag, of each coordinate, with its effective sample size in the name; of MALA
+    and HMC "acceptance". Raises ValueError with fewer than 4 states, TypeError for what are none.
+    """
+    go = _plotly()
+    states = list(states)
+    panels: list[tuple[str, list[dict[str, Any]]]] = []
+    mass = diagnostics.mode_mass_over_time(states, oracle)
+    if isinstance(oracle.data, GaussianMixture) and len(oracle.data.weights) > 1:
+        pairs = zip(mass.mass.T, oracle.data.weights.tolist(), strict=True)
+        panels.append(
+            ("mode mass", [t for j, (m, w) in enumerate(pairs) for t in _beside(j, "mode", m, "weight", m * 0 + w)])
+        )
+    elif sampler is not None:
+        predicted = recursion.predicted_variance(
+            sampler, oracle, [state.t for state in states], recursion.measured_variance(states[:1], oracle)[0][0]
+        )
+        measured, error = recursion.measured_variance(states, oracle)
+        rows = zip(measured.T, predicted.T, error.T, strict=True)
+        lines = [t for j, (m, p, e) in enumerate(rows) for t in _beside(j, "variance", m, "predicted", p, e)]
+        panels.append(("variance", lines))
+    rho = diagnostics.autocorrelation(states).reshape(len(states), -1)[: len(states) // 2]
+    worth = diagnostics.effective_sample_size(states).reshape(-1)
+    names = [f"rho {j}: {float(n):.0f} effective samples" for j, n in enumerate(worth)]
+    panels.append(
+        (
+            "autocorrelation by lag",
+            [{"y": r.tolist(), "name": name, "line": {"color": NOISE}} for r, name in zip(rho.T, names, strict=True)],
+        )
+    )
+    chains = [state.memory for state in states if isinstance(state.memory, Chain)]
+    if chains:
+        accepted = [float(chain.probability.mean()) for chain in chains]
+        panels.append(("acceptance", [{"y": accepted, "name": "acceptance", "line": {"color": DATA}}]))
+    figure = go.Figure()
+    figure.set_subplots(1, len(panels), subplot_titles=[title for title, _ in panels])
+    for column, (_, lines) in enumerate(panels, start=1):
+        for line in lines:
+            figure.add_scatter(mode="lines", **line, row=1, col=column)
+    figure.update_xaxes(title_text="steps")
+    return figure.update_layout(template="simple_white", title="What the walk is worth")
+
+
+def _beside(
+    j: int, name: str, measured: Tensor, exact_name: str, exact: Tensor, error: Tensor | None = None
+) -> list[dict[str, Any]]:
+    bars = None if error is None else {"type": "data", "array": error.tolist(), "thickness": 1}
+    return [
+        {"y": measured.tolist(), "name": f"{name} {j}", "line": {"color": DATA, "dash": "dot"}, "error_y": bars},
+        {"y": exact.tolist(), "name": f"{exact_name} {j}", "line": {"color": EXACT}},
+    ]
 
 
 def _plotly() -> Any:

@@ -40,12 +40,6 @@ def predicted_variance(
 
     Raises TypeError for a sampler whose step is not linear, or unless the oracle's data are one Gaussian.
     """
-    widths, schedule = _widths(oracle), oracle.schedule
-    times = tuple(torch.as_tensor(grid, dtype=torch.float64).tolist())
-    sampler.check_grid(times)
-    first = prior_std(schedule, times[0]) ** 2 if start is None else start
-    v = torch.as_tensor(first, dtype=torch.float64).expand(len(widths)).clone()
-    found = [v]
     if not isinstance(sampler, Langevin | AnnealedLangevin | PredictorCorrector) or (
         isinstance(sampler, PredictorCorrector) and sampler.norms == "row"
     ):
@@ -53,6 +47,12 @@ def predicted_variance(
             f"There is no recursion for the variance of {sampler.label}: its steps are known to be linear of Langevin,"
             " AnnealedLangevin and PredictorCorrector with expected norms."
         )
+    widths, schedule = _widths(oracle), oracle.schedule
+    times = tuple(torch.as_tensor(grid, dtype=torch.float64).tolist())
+    sampler.check_grid(times)
+    first = prior_std(schedule, times[0]) ** 2 if start is None else start
+    v = torch.as_tensor(first, dtype=torch.float64).expand(len(widths)).clone()
+    found = [v]
     for i, (t, s) in enumerate(pairwise(times)):
         here, there = schedule.level(t), schedule.level(s)
         if isinstance(sampler, Langevin):
