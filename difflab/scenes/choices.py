@@ -35,11 +35,16 @@ SCHEDULES: list[dict[str, Any]] = [
 
 STEP_RANGE = (10, 1000)
 
-#: name in the select: label, class of `difflab.samplers`, its knobs. Whether Langevin's last step denoises is always said
-SAMPLERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+#: name in the select: label, class of `difflab.samplers` (None is the default), its knobs. Whether Langevin's last step
+#: denoises is always said
+SAMPLERS: dict[str, tuple[str, str | None, dict[str, Any]]] = {
     "Ancestral": ("ancestral", "Ancestral", {}),
     "AncestralLarge": ("ancestral, large variance", "Ancestral", {"variance": "large"}),
     "DDIM": ("DDIM", "DDIM", {}),
+    "Default": ("the default, best per step", None, {}),
+    "DPMSolver": ("DPM-Solver++, multistep", "DPMSolver", {}),
+    "UniPC": ("UniPC", "UniPC", {}),
+    "Heun": ("Heun (EDM)", "Heun", {}),
     "AnnealedLangevin": ("annealed Langevin, denoised", "AnnealedLangevin", {}),
     "AnnealedLangevinNoisy": ("annealed Langevin, not denoised", "AnnealedLangevin", {"denoise": False}),
 }

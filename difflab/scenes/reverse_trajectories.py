@@ -34,9 +34,9 @@ class ReverseTrajectories(Scene):
         data: what the oracle knows.
         schedule: a Schedule, its name, or {"name", "params"}.
         denoiser: the learned one, or a function that returns it (or None) when sampling starts.
-        sampler: "Ancestral", "AncestralLarge", "DDIM", "AnnealedLangevin" or "AnnealedLangevinNoisy", the last without the
-            final denoising step.
-        steps: noise levels that the sampler visits.
+        sampler: "Ancestral", "AncestralLarge", "DDIM", "Default" (that of `difflab.sample`), "DPMSolver", "UniPC", "Heun",
+            "AnnealedLangevin" or "AnnealedLangevinNoisy", the last without the final denoising step.
+        steps: that the sampler takes, on its own grid.
         n: samples; default 2,000 points or 100 images.
     """
 
@@ -150,17 +150,18 @@ class ReverseTrajectories(Scene):
     def _walk(self, name: str, denoiser: Denoiser, run: _Run) -> tuple[np.ndarray, np.ndarray, int] | None:
         import torch
 
-        from ..samplers import grids, sample, sampler_from
+        from ..samplers import sample, sampler_from
 
         generator = torch.Generator().manual_seed(run.seed)
-        grid = grids.uniform(denoiser.schedule, run.steps)
-        kept = set(np.linspace(0, len(grid) - 1, min(len(grid), FRAMES)).round().astype(int).tolist())
+        kept = set(np.linspace(0, run.steps, min(run.steps + 1, FRAMES)).round().astype(int).tolist())
         shape, device = run.data.shape, getattr(denoiser, "device", "cpu")
         _, cls, knobs = SAMPLERS[run.sampler]
+        sampler = None if cls is None else sampler_from(cls, **knobs)
+        each = 1 if sampler is None else sampler.evaluations_per_step
         states: Iterable[State] = sample(
             denoiser,
-            sampler_from(cls, **knobs),
-            grid,
+            sampler,
+            evaluations=run.steps if each == 1 else run.steps * each + 1,  # Langevin ends on a denoising one
             n=run.n,
             shape=shape,
             generator=generator,
@@ -177,7 +178,7 @@ class ReverseTrajectories(Scene):
                 frames.append(state.x.reshape(run.n, -1).to(torch.float16).cpu().numpy())
             if time.monotonic() - shown > LIVE:
                 shown = time.monotonic()
-                status = f"sampling, {name} · step {i} of {len(grid) - 1}"
+                status = f"sampling, {name} · step {i} of {run.steps}"
                 self._publish_of(run.data, live=frames[-1], live_t=times[-1], live_of=name, status=status)
         return np.array(times, np.float32), np.stack(frames), evaluations
 
