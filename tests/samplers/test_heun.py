@@ -1,10 +1,12 @@
 """Heun against its textbook form, at its first and last step, and as EDM without churn."""
 
+import math
+
 import pytest
 import torch
 
 from difflab.convergence import Gaussian, Line, Plane, measure
-from difflab.samplers import EDMStochastic, Euler, Heun, NoisePool, grids, sample
+from difflab.samplers import EDMStochastic, Euler, Heun, NoisePool, final, grids, sample
 from difflab.schedules import EDM, Flow, Geometric, VPCosine, VPSigmoid, ZeroTerminalSNR
 
 TARGET = Plane()
@@ -47,6 +49,18 @@ def test_the_first_step_from_noise_alone_is_finite_and_keeps_the_order(schedule)
         found = measure(Heun(), target, schedule, t=1.0, s=0.1, grid=even)
         assert found.order == pytest.approx(2, abs=0.3), found
         assert found.errors[-1] < measure(Euler(), target, schedule, t=1.0, s=0.1, grid=even).errors[-1] / 10
+
+
+@pytest.mark.parametrize("schedule", [Flow(), ZeroTerminalSNR()], ids=by_name)
+def test_the_first_step_from_noise_alone_is_a_trapezoid_too(schedule):
+    """One step of length h is off by h^2 if it is Euler's and by h^3 or less if it is Heun's: one order more than a run."""
+    target, x = Gaussian(), Gaussian().start(40, schedule, 1.0)
+    for sampler, (least, most) in ((Heun(), (2.7, 4.5)), (Euler(), (1.7, 2.3))):
+        errors = []
+        for h in (0.04, 0.02):
+            end = final(sample(target.denoiser(schedule), sampler, [1.0, 1 - h], x=x))
+            errors.append(float((end - target.end(x, schedule, 1.0, 1 - h)).norm()))
+        assert least < math.log2(errors[0] / errors[1]) < most
 
 
 @pytest.mark.parametrize("schedule", [VPCosine(), Geometric(), *ENDING_ON_NOISE], ids=by_name)

@@ -8,9 +8,9 @@ from difflab.data import GaussianMixture, digits
 from difflab.denoisers import Conditioned, ExactDenoiser, Posterior
 from difflab.samplers import RK45, NoisePool, final, grids, sample
 from difflab.samplers.circle import width_of
-from difflab.schedules import EDM, Flow, Geometric, VPCosine, VPLinear
+from difflab.schedules import EDM, Flow, Geometric, VPCosine, VPSong
 
-SCHEDULES = [VPCosine(), VPLinear(), Flow(), Geometric(), EDM()]
+SCHEDULES = [VPCosine(), VPSong(), Flow(), Geometric(), EDM()]
 RING = GaussianMixture.ring()
 
 
@@ -76,7 +76,7 @@ def test_remembers_the_size_of_its_steps_and_can_do_without():
     )  # the first steps were too large, and refused
 
 
-@pytest.mark.parametrize("schedule", [VPLinear(), Flow()], ids=lambda s: s.name)
+@pytest.mark.parametrize("schedule", [VPSong(), Flow()], ids=lambda s: s.name)
 def test_a_rows_result_does_not_depend_on_the_others(schedule):
     oracle = ExactDenoiser(RING, schedule)
     x = torch.cat([Plane().start(5, schedule, 1.0), torch.tensor([[1e3, -2e3]], dtype=torch.float64)])  # one far out
