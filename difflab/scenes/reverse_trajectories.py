@@ -20,7 +20,8 @@ from .traits import ScheduleTrait, StepsTrait
 
 if TYPE_CHECKING:
     from ..denoisers import Denoiser
-    from ..samplers import State
+    from ..samplers import Sampler, State
+    from ..schedules import Schedule
 
 POINTS, IMAGES, FRAMES = 2000, 100, 61
 LIVE = 0.1  # seconds between two pictures while sampling
@@ -153,15 +154,13 @@ class ReverseTrajectories(Scene):
         from ..samplers import sample, sampler_from
 
         generator = torch.Generator().manual_seed(run.seed)
-        kept = set(np.linspace(0, run.steps, min(run.steps + 1, FRAMES)).round().astype(int).tolist())
         shape, device = run.data.shape, getattr(denoiser, "device", "cpu")
         _, cls, knobs = SAMPLERS[run.sampler]
         sampler = None if cls is None else sampler_from(cls, **knobs)
-        each = 1 if sampler is None else sampler.evaluations_per_step
         states: Iterable[State] = sample(
             denoiser,
             sampler,
-            evaluations=run.steps if each == 1 else run.steps * each + 1,  # Langevin ends on a denoising one
+            evaluations=run.steps if sampler is None else _evaluations(sampler, denoiser.schedule, run.steps),
             n=run.n,
             shape=shape,
             generator=generator,
@@ -170,6 +169,8 @@ class ReverseTrajectories(Scene):
         )
         times, frames, shown, evaluations = [], [], 0.0, 0
         for i, state in enumerate(states):
+            steps = len(state.grid) - 1
+            kept = set(np.linspace(0, steps, min(steps + 1, FRAMES)).round().astype(int).tolist())
             if self.superseded("sample", "sample") or self.data is not run.data:
                 return None
             evaluations = state.evaluations
@@ -178,7 +179,7 @@ class ReverseTrajectories(Scene):
                 frames.append(state.x.reshape(run.n, -1).to(torch.float16).cpu().numpy())
             if time.monotonic() - shown > LIVE:
                 shown = time.monotonic()
-                status = f"sampling, {name} · step {i} of {run.steps}"
+                status = f"sampling, {name} · step {i} of {steps}"
                 self._publish_of(run.data, live=frames[-1], live_t=times[-1], live_of=name, status=status)
         return np.array(times, np.float32), np.stack(frames), evaluations
 
@@ -198,6 +199,14 @@ class _Run:
     sampler: str
     steps: int
     seed: int
+
+
+def _evaluations(sampler: Sampler, schedule: Schedule, steps: int) -> int:
+    """What `sampler` spends on so many steps: some take more for their first step, or their last."""
+    spent = steps * sampler.evaluations_per_step
+    while len(sampler.default_grid(schedule, spent)) <= steps:
+        spent += 1
+    return spent
 
 
 def quality(data: DataSet, samples: dict[str, np.ndarray], seed: int, balanced: bool = False) -> dict[str, Any]:
