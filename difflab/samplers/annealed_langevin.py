@@ -107,11 +107,13 @@ class AnnealedLangevin(Sampler):
 
     def relative_step(self, schedule: Schedule, grid: tuple[float, ...]) -> float:
         """r = a / level^2, one number for all levels of the grid."""
-        levels = [schedule.level(t).ratio for t in grid if t > 0]
-        highest, lowest = next((level for level in levels if level < math.inf), math.inf), levels[-1]
+        count = len(grid) - (grid[-1] == 0)  # of levels
+        highest, lowest = schedule.level(grid[0]).ratio, schedule.level(grid[count - 1]).ratio
+        if highest == math.inf and count > 1:  # noise alone
+            highest = schedule.level(grid[1]).ratio
         if self.epsilon is not None:
             return self.epsilon / lowest**2 / (1 if self.convention == "v2" else 2)
-        ratio = (highest / lowest) ** (1 / max(1, len(levels) - 1)) if lowest < math.inf else 1.0
+        ratio = (highest / lowest) ** (1 / max(1, count - 1)) if lowest < math.inf else 1.0
         return _langevin_step(max(ratio, _LEAST_RATIO), int(self.steps_per_level))
 
     def _walk(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from ..denoisers.base import beside
@@ -38,13 +39,22 @@ class MALA(Metropolis):
 
     def propose(self, density: Density, here: Point, size: Tensor, z: Tensor) -> Proposal:
         a = beside(size, here.x)
-        there = density.at(here.x + a * here.score + (2 * a).sqrt() * z)
-        back, forth = _log_q(here, there, size), _log_q(there, here, size)
-        return Proposal(there, density.rise(here, there) + back - forth, 1 + density.evaluations_of_a_rise)
+        there = density.at(torch.addcmul(_pulled(here, a), (2 * a).sqrt(), z))
+        fine = z.element_size() >= 4
+        # there as it is, rounded: of a coarse type that is not quite where z leads
+        forth = -dot(z, z) / 2 if fine else _log_q(there, here, size)
+        log_ratio = density.rise(here, there) + _log_q(here, there, size) - forth
+        return Proposal(there, log_ratio, 1 + density.evaluations_of_a_rise)
+
+
+def _pulled(point: Point, a: Tensor) -> Tensor:
+    """x + a score, the mean of what is proposed from there."""
+    return torch.addcmul(point.x, a, point.score)
 
 
 def _log_q(to: Point, of: Point, a: Tensor) -> Tensor:
-    """log q(to | of), (n,), up to what is the same both ways; of the points as they are, rounded to their type."""
-    wide = widest(of.x)
-    moved = to.x.to(wide) - of.x.to(wide) - beside(a, of.x.to(wide)) * of.score.to(wide)
-    return -dot(moved, moved) / (4 * a)
+    """log q(to | of), (n,), up to what is the same both ways."""
+    if to.x.element_size() < 4:
+        to, of = (p._replace(x=p.x.to(widest(p.x)), score=p.score.to(widest(p.x))) for p in (to, of))
+    off = to.x - _pulled(of, beside(a, of.x))
+    return dot(off, off) / (-4 * a)

@@ -152,7 +152,8 @@ def _stopped(after: Point, asked: Point, far: float) -> Point:
     """
     shape = (-1, *[1] * (asked.x.ndim - 1))
     far = min(far, torch.finfo(asked.x.dtype).max)
-    near, said = (of_rows(ok).all(1) for ok in (asked.x.abs() <= far, asked.denoised.isfinite()))
+    near = of_rows(asked.x).abs().amax(1) <= far
+    said = of_rows(asked.denoised).sum(1, dtype=widest(asked.x)).isfinite()
     silent = near & ~said
     broken = silent if asked.log_p is None else silent | (near & asked.log_p.isnan())
     x = after.x.masked_fill(broken.reshape(shape), math.nan)
