@@ -7,7 +7,8 @@ sigma / alpha from 8 to 0.02, so that only the spacing differs. Optimised grids 
 points of the data (Align Your Steps) or 256 starts (GITS, with DDIM's jumps as published; LD3, for the method itself).
 
 Judged are `points` runs: the median distance of their ends to the exact probability flow's from the same starts, and the energy
-distance to as many points of the data (5,000 of each; of two true sets it is 0 with the spread given).
+distance to as many points of the data (5,000 of each; of two true sets it is 0 with the spread given). Methods that draw noise
+follow no path, so of them only the energy distance is judged; Align Your Steps is made for them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from difflab.convergence import flow
 from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser
 from difflab.metrics import energy_distance
-from difflab.samplers import DDIM, DPMSolver, Heun, Sampler, final, grids, sample
+from difflab.samplers import DDIM, Ancestral, DPMSolver, Heun, Sampler, final, grids, sample
 from difflab.samplers.best import best
 from difflab.schedules import VPCosine
 
@@ -32,6 +33,7 @@ LOW, HIGH = 0.02, 8.0
 OPTIMISED, JUDGED, DATA = 1, 2, 3  # seeds
 JUDGED_BY_ENERGY = 5000
 BUDGETS = (5, 8)
+RANDOM_COLUMNS = ["even in t", "log-SNR", "Karras", "AYS"]
 COLUMNS = ["even in t", "its own", "log-SNR", "Karras", "AYS", "GITS", "LD3"]
 
 
@@ -74,6 +76,11 @@ class Judge:
         ended = final(sample(self.oracle, sampler, grid, x=x))
         return float((ended - ends).norm(dim=1).median()), energy_distance(ended[: len(self.truth)], self.truth).value
 
+    def energy_of(self, sampler: Sampler, grid: Tensor) -> float:
+        """Energy distance to the data of a run from noise that is drawn with its steps'."""
+        run = sample(self.oracle, sampler, grid, n=len(self.truth), generator=seeded(JUDGED), quiet=True)
+        return energy_distance(final(run).double(), self.truth).value
+
     def spread(self) -> float:
         """Of the energy distance of two true sets, by four pairs."""
         data = self.oracle.data
@@ -98,6 +105,26 @@ def candidates(oracle: ExactDenoiser, sampler: Sampler, evaluations: int) -> dic
     return {k: (g, None) for k, g in plain.items()} | {k: (found.times, found.seconds) for k, found in searched.items()}
 
 
+def random_rows(points: int) -> list[list[str]]:
+    """Energy distances of ancestral sampling on the grids that are laid for random steps too."""
+    rows = []
+    for name, data in targets().items():
+        judge = Judge(data, min(points, JUDGED_BY_ENERGY))
+        for steps in BUDGETS:
+            laid = {
+                "even in t": grids.uniform(SCHEDULE, steps),
+                "log-SNR": grids.log_snr(SCHEDULE, steps, sigma_min=LOW, sigma_max=HIGH),
+                "Karras": grids.karras(SCHEDULE, steps, sigma_min=LOW, sigma_max=HIGH),
+                "AYS": grids.align_your_steps(
+                    judge.oracle, steps, generator=seeded(OPTIMISED), sigma_min=LOW, sigma_max=HIGH
+                ).times,
+            }
+            for sampler in (Ancestral("small"), Ancestral("large")):
+                judged = [judge.energy_of(sampler, laid[column]) for column in RANDOM_COLUMNS]
+                rows.append([name, str(steps), sampler.label, *(f"{value:.1e}" for value in judged)])
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=20_000)
@@ -120,6 +147,7 @@ def main() -> None:
     head = ["target", "evaluations", "method"]
     show("median distance", [*head, *COLUMNS, "gain"], distances, arguments.markdown)
     show("energy distance", [*head, *COLUMNS], energies, arguments.markdown)
+    show("energy distance, random steps", [*head, *RANDOM_COLUMNS], random_rows(arguments.points), arguments.markdown)
     show("seconds of the search", [*head, *COLUMNS[4:]], seconds, arguments.markdown)
 
 
