@@ -38,7 +38,7 @@ from difflab.schedules import VPCosine
 
 NETWORK = MLP((2,), width=128, depth=3)
 LEVEL = torch.zeros(1)
-DENOISER = NetworkDenoiser(NETWORK, VPCosine(), "v", sigma_data=0.7)  # as after a training on data of that width
+DENOISER = NetworkDenoiser(NETWORK, VPCosine(), "v")  # for data of variance 1
 CALLS = 200  # of the network in one measurement, or a run if that has more
 NEED_MORE = {"HMC", "MALA"}  # a density, which a network has not
 

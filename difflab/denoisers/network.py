@@ -24,7 +24,7 @@ from ..predictions import Prediction, Rates, check_levels, convert, error_gain, 
 from ..schedules import Learned, Schedule, schedule_from
 from .base import Posterior, beside, check_labels, check_samples, check_times, noise_level
 from .given import check_answer, check_dtype, check_pair
-from .preconditioning import AtTime, Preconditioning, input_scale, network_level
+from .preconditioning import Preconditioning, input_scale, network_level
 
 _NUMBERS = (float, int)
 TRAINABLE: tuple[str, ...] = ("eps", "x0", "v", "velocity", "edm")
@@ -142,7 +142,7 @@ class NetworkDenoiser(nn.Module):
             if not kept.is_of(self.schedule, self.prediction, self.sigma_data):
                 kept = self._preconditioning = Preconditioning(self.schedule, self.prediction, self.sigma_data)
             if not kept.moves:
-                return self._at_time(x_t, kept.at(t), labels)
+                return self._at_time(x_t, t, kept, labels)
         check_samples(x_t, self.shape)
         alpha, sigma = noise_level(self.schedule, t, x_t)
         value, fraction = self.outputs_at(x_t, alpha, sigma, self._checked(labels, len(x_t)))
@@ -151,15 +151,15 @@ class NetworkDenoiser(nn.Module):
             mean = mean.clamp(*self.clip)
         return Posterior(torch.where(sigma == 0, x_t, mean), fraction=fraction)
 
-    def _at_time(self, x_t: Tensor, numbers: AtTime, labels: Tensor | None) -> Posterior:
+    def _at_time(self, x_t: Tensor, t: float, kept: Preconditioning, labels: Tensor | None) -> Posterior:
         """`forward` at one time: the same in as few passes over x_t, and as little beside them, as it takes."""
-        c_in, level, c_out, c_skip, is_data = numbers
+        c_in, level, c_out, c_skip, is_data = kept.at(t)
         if not (isinstance(x_t, Tensor) and x_t.is_floating_point() and x_t.ndim):  # networks of ours see to the shape
             check_samples(x_t, self.shape)
-        told = torch.full((1,), level, dtype=x_t.dtype, device=x_t.device)
-        value, fraction = self._asked(
-            scaled(c_in, x_t), told, None if labels is None else self._checked(labels, len(x_t))
-        )
+        if labels is not None:
+            labels = self._checked(labels, len(x_t))
+        shown = x_t if c_in == 1 else scaled(c_in, x_t)
+        value, fraction = self._asked(shown, kept.told(t, level, x_t), labels)
         if is_data:
             return Posterior(x_t, None, fraction)
         mean = combined(c_skip, x_t, c_out, value)

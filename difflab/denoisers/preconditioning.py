@@ -20,6 +20,7 @@ from ..schedules import Learned, Schedule
 
 _FLATTEST = 20.0  # log-SNR beyond which levels look alike
 _REMEMBERED = 2**14  # times of one denoiser
+_ONE = 1e-14  # what rounding makes of alpha^2 + sigma^2 = 1
 
 
 class AtTime(NamedTuple):
@@ -52,6 +53,7 @@ class Preconditioning:
         self.schedule, self.prediction, self.sigma_data = schedule, prediction, sigma_data
         self.moves = isinstance(schedule, Learned)
         self.known: dict[float, AtTime] = {}
+        self.tensors: dict[float, Tensor] = {}
 
     def is_of(self, schedule: Schedule, prediction: str, sigma_data: float) -> bool:
         """Whether the denoiser is still what the numbers were computed for: a schedule may be put in another's place."""
@@ -63,7 +65,18 @@ class Preconditioning:
         if found is None:
             if len(self.known) >= _REMEMBERED:
                 self.known.clear()
+                self.tensors.clear()
             self.known[t] = found = self._computed(t)
+        return found
+
+    def told(self, t: float, level: float, x_t: Tensor) -> Tensor:
+        """`level`, that at `t`, as a network takes it: (1,), where x_t is and in its dtype."""
+        usual = x_t.is_cpu and x_t.dtype is torch.float32 and type(x_t) is Tensor
+        found = self.tensors.get(t) if usual else None
+        if found is None or found._version:  # a network may have written into it
+            found = torch.full((1,), level, dtype=x_t.dtype, device=x_t.device)
+            if usual and _is_plain(found):
+                self.tensors[t] = found
         return found
 
     def _computed(self, t: float) -> AtTime:
@@ -71,6 +84,8 @@ class Preconditioning:
         _, alpha, sigma, log_snr = self.schedule.level(t)
         var = (alpha * sigma_data) ** 2 + sigma**2
         c_in = 1 / math.sqrt(var) if var else math.inf
+        if abs(c_in - 1) < _ONE:
+            c_in = 1.0
         level = min(max(log_snr, -_FLATTEST), _FLATTEST) / 4
         if sigma == 0:
             return AtTime(c_in, level, 0.0, 1.0, is_data=True)
@@ -88,3 +103,14 @@ class Preconditioning:
                 a, b, scale = sigma, -alpha * sigma_data**2, sigma_data * math.sqrt(var)
         divisor = a * sigma - b * alpha or math.nan  # the prediction says no more than x_t does
         return AtTime(c_in, level, sigma * scale / divisor, -b / divisor, is_data=False)
+
+
+def _is_plain(x: Tensor) -> bool:
+    """Whether `x` is a tensor that may be kept: none of a dry run, of inference mode or of a transform, which ends with it."""
+    if type(x) is not Tensor or x.is_inference():
+        return False
+    try:
+        x.data_ptr()
+    except RuntimeError:
+        return False
+    return True

@@ -40,14 +40,17 @@ class DDIM(Sampler):
         return "DDIM" if self.eta == 0 else f"DDIM (eta = {self.eta:g})"
 
     def step(self, denoiser: Denoiser, state: State, s: float) -> State:
-        b = bridge(denoiser.schedule, state.t, s)
-        x0 = denoiser(state.x, state.t).mean
+        schedule, x, t = denoiser.schedule, state.x, state.t
+        x0 = denoiser(x, t).mean
         if s == 0:  # alpha = 1 and sigma = 0: what is left is x_0
             return state.moved(x0, s, denoised=x0)
+        if self.eta == 0:
+            here, there = schedule.level(t), schedule.level(s)
+            keep = there.sigma / here.sigma
+            return state.moved(combined(keep, x, there.alpha - keep * here.alpha, x0), s, denoised=x0)
+        b = bridge(schedule, t, s)
         var = self.eta**2 * b.var
         keep = math.sqrt(b.sigma_s**2 - var) / b.sigma_t
-        x = combined(keep, state.x, b.alpha_s - keep * b.alpha_t, x0)
-        if self.eta == 0:
-            return state.moved(x, s, denoised=x0)
-        z = state.draw(denoiser.schedule, s)
+        x = combined(keep, x, b.alpha_s - keep * b.alpha_t, x0)
+        z = state.draw(schedule, s)
         return state.moved(torch.add(x, z, alpha=math.sqrt(var)), s, denoised=x0, z=z)

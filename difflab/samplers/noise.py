@@ -69,7 +69,8 @@ class NoisePool(Noise):
 
     def step(self, like: Tensor, index: int, substep: int = 0) -> Tensor:
         """The noise of step `index`, in the shape, dtype and on the device of `like` (n, *shape)."""
-        return torch.from_numpy(normal(like.shape, self.seed, _STEP, index, substep)).to(like.device, like.dtype)
+        z = torch.from_numpy(normal(like.shape, self.seed, _STEP, index, substep))
+        return z if like.is_cpu and like.dtype is torch.float32 else z.to(like.device, like.dtype)
 
 
 class _Stream(threading.local):

@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from dry_run import dry_run
 from torch import nn
 
 from difflab.data import GaussianMixture, digits
@@ -161,3 +162,49 @@ def test_images_too():
     torch.testing.assert_close(denoiser(x, 0.4).mean, at_equal_times(denoiser, x, 0.4).mean, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match="Samples must have the shape"):
         denoiser(x[:, :, :4], 0.4)
+
+
+def test_a_network_may_write_into_its_level():
+    """What is remembered is told anew."""
+
+    class Careless(Mixing):
+        def forward(self, x, level, labels):
+            said = super().forward(x, level, labels)
+            level.mul_(2)
+            return said
+
+    denoiser, x = NetworkDenoiser(Careless(), VPCosine(), "v"), torch.ones(3, 2)
+    first = denoiser(x, 0.5).mean
+    assert all(torch.equal(denoiser(x, 0.5).mean, first) for _ in range(3))
+
+
+def test_nothing_of_a_mode_or_a_transform_is_remembered():
+    """Asked for the first time within each of them, and again outside, with gradients."""
+    denoiser = NetworkDenoiser.for_data(RING, VPCosine(), "v", seed=1)
+    nn.init.normal_(denoiser.network.last.weight)
+    rows = torch.randn(4, 2)
+
+    def value(row, t):
+        return denoiser(row[None], t).mean.sum()
+
+    within = [
+        lambda t: torch.func.grad(value)(rows[0], t),
+        lambda t: torch.func.vmap(lambda row: value(row, t))(rows),
+        lambda t: torch.func.vmap(torch.func.jacrev(value), in_dims=(0, None))(rows, t),
+        lambda t: torch.func.jvp(lambda row: value(row, t), (rows[0],), (rows[0],)),
+        lambda t: torch.inference_mode()(denoiser)(rows, t),
+        lambda t: _in_a_dry_run(denoiser, rows, t),
+    ]
+    for i, ask in enumerate(within):
+        t = 0.1 + 0.1 * i
+        ask(t)
+        x = rows.clone().requires_grad_()
+        theirs = at_equal_times(denoiser, x, t).mean
+        torch.testing.assert_close(denoiser(x, t).mean, theirs)
+        denoiser(x, t).mean.sum().backward()
+
+
+def _in_a_dry_run(denoiser, x, t):
+    with dry_run() as mode:
+        denoiser(mode.from_tensor(x), t)
+        denoiser(x, t)
