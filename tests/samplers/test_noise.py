@@ -9,16 +9,39 @@ import torch
 
 from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser
-from difflab.samplers import DDIM, Ancestral, AnnealedLangevin, BrownianPath, Langevin, NoisePool, grids, sample
+from difflab.samplers import (
+    DDIM,
+    HMC,
+    MALA,
+    Ancestral,
+    AnnealedLangevin,
+    BrownianPath,
+    Langevin,
+    NoisePool,
+    OneLevel,
+    PredictorCorrector,
+    grids,
+    sample,
+)
 from difflab.samplers.bridge import bridge
 from difflab.schedules import VPCosine
 
 ORACLE = ExactDenoiser(GaussianMixture.ring(), VPCosine())
-SAMPLERS = [Ancestral(), Ancestral("large"), DDIM(), DDIM(0.5), AnnealedLangevin(2), Langevin()]
+SAMPLERS = [
+    Ancestral(),
+    Ancestral("large"),
+    DDIM(),
+    DDIM(0.5),
+    AnnealedLangevin(2),
+    Langevin(),
+    MALA(warm_up=2),
+    HMC(leapfrog=2),
+    PredictorCorrector(),
+]
 
 
 def grid_of(sampler, steps=6):
-    return grids.constant(0.3, steps) if isinstance(sampler, Langevin) else grids.uniform(VPCosine(), steps)
+    return grids.constant(0.3, steps) if isinstance(sampler, OneLevel) else grids.uniform(VPCosine(), steps)
 
 
 def run(sampler, seed=0, steps=6, **start):
