@@ -97,19 +97,19 @@ def test_the_bound_is_one():
 
 @pytest.mark.parametrize("schedule", [VPCosine(), Flow()], ids=lambda s: s.name)
 def test_align_your_steps_finds_the_least_bound(schedule):
-    """Its estimate, of 4,096 points in 2 dimensions, has a standard error of sqrt(2 / 8192) = 1.6 % at most; the bound at the
+    """Its estimate, of 2,048 points in 2 dimensions, has a standard error of sqrt(2 / 4096) = 2.2 % at most; the bound at the
     grid it found is flat to first order: 1 % off by its 200 levels, a factor 1.04 apart, and by the noise together."""
     denoiser, best = oracle(schedule=schedule), []
     for steps in (3, 6):
-        found = grids.align_your_steps(denoiser, steps, n=4096, sigma_min=LOW, sigma_max=HIGH, generator=seeded())
+        found = grids.align_your_steps(denoiser, steps, n=2048, sigma_min=LOW, sigma_max=HIGH, generator=seeded())
         ratios = levels(schedule, found.times)
         assert ratios[-1] == 0
         assert len(ratios) == steps + 1
         best.append(best_bound(steps))
         assert bound([*ratios[:-1], LOW]) == pytest.approx(best[-1], rel=0.01)
-        assert found.value == pytest.approx(best[-1], rel=0.06)
+        assert found.value == pytest.approx(best[-1], rel=0.09)
         even = [HIGH * (LOW / HIGH) ** (k / steps) for k in range(steps + 1)]
-        assert found.before == pytest.approx(bound(even), rel=0.08)  # its levels are even to half a level
+        assert found.before == pytest.approx(bound(even), rel=0.1)  # its levels are even to half a level
         assert found.value < found.before
     assert best[1] < best[0]
 
@@ -245,8 +245,8 @@ def test_ld3_gains_on_starts_it_has_not_seen(sampler, gain):
     found = grids.ld3(denoiser, 5, sampler, n=128, iterations=8, sigma_min=LOW, generator=seeded())
     plain = grids.log_snr(denoiser.schedule, 5, sigma_min=LOW)
     assert plain[0] == found.times[0]
-    x = next(sample(denoiser, DDIM(), found.times, n=1000, generator=seeded(1), quiet=True)).x
-    ends = flow(denoiser, x.double(), plain[0].item(), 0.0, steps=200)
+    x = next(sample(denoiser, DDIM(), found.times, n=500, generator=seeded(1), quiet=True)).x
+    ends = flow(denoiser, x.double(), plain[0].item(), 0.0, steps=100)
     missed = [(final(sample(denoiser, sampler, g, x=x)) - ends).norm(dim=1).mean().item() for g in (plain, found.times)]
     assert missed[1] * gain < missed[0]
     # 128 starts stand for all: their mean has a spread of about 10 %
