@@ -44,7 +44,8 @@ from .knobs import check_points
 _NODES = [tuple(map(float, pair)) for pair in zip(*np.polynomial.legendre.leggauss(10), strict=True)]
 _PIECE = 1.0  # of u, on which ten nodes of Gauss and Legendre have all digits of a polynomial over cosh
 _REMEMBERED = 2**14  # steps: a sampler takes the same ones in every run
-_LOWEST = 0.5  # the default grid's last level, in widths of the data, is this over evaluations to the power 3/2
+_LOWEST, _FALL = 0.3, 1.2  # the default grid's last level, in widths of the data, is 0.3 / evaluations^1.2
+_NEAR = 0.3  # the angle of sigma / alpha = 0.3 widths, below which the velocity may be straight
 _POWER = 1.2  # of its spacing in u: 1 is even steps, more are finer at the noisy end
 
 
@@ -122,12 +123,12 @@ class VelocityAdams(Sampler):
         return f"Velocity Adams ({self.points} points)" + ("" if self.width == 1 else f", width {self.width:g}")
 
     def default_grid(self, schedule: Schedule, evaluations: int) -> Tensor:
-        """From t = 1 down to sigma / alpha = width / 2 evaluations^1.5 (or the schedule's lowest), u_i as i^1.2, then 0."""
+        """From t = 1 down to sigma / alpha = 0.3 width / evaluations^1.2 (or the schedule's lowest), u_i as i^1.2, then 0."""
         steps = max(1, evaluations)
         if steps == 1:
             return torch.tensor([1.0, 0.0], dtype=torch.float64, device="cpu")
         first, last = place(schedule, 1.0, self.width), place(schedule, FIRST_T, self.width)
-        lowest = -math.asinh(steps**1.5 / _LOWEST)
+        lowest = -math.asinh(steps**_FALL / _LOWEST)
         lowest = max(
             last, lowest if lowest < first - 1 else first - 1
         )  # of a schedule that has little noise at t = 1, too
@@ -166,12 +167,11 @@ class VelocityAdams(Sampler):
         return self.width**2 * t.level.alpha / t.radius**2
 
     def _to_data(self, x: Tensor, known: tuple[Value, ...]) -> Tensor:
-        """x at t = 0: along the line through the last two velocities, if 0 is no further on than they are apart; else E[x_0]."""
+        """x at t = 0: along the line through the last two velocities if it is near, else E[x_0]."""
         t, q = known[0]
-        before = known[1][0].angle if len(known) > 1 else t.angle
-        if 2 * t.angle > before:
+        if len(known) == 1 or t.angle > _NEAR:
             return torch.add(q, x, alpha=self._linear(t))
-        bend = t.angle**2 / (2 * (before - t.angle))
+        bend = t.angle**2 / (2 * (known[1][0].angle - t.angle))
         found = (-t.angle - bend, bend)
         factors = [-self.width * w * place.scale for w, (place, _) in zip(found, known, strict=False)]
         return combined(x, self.width / t.radius, factors, [q for _, q in known[:2]])
