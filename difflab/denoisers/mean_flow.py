@@ -24,6 +24,7 @@ from ..schedules import Flow, Learned, Schedule
 from .base import Posterior, beside, check_labels, check_samples, check_times, noise_level
 
 _LEAST = math.exp(-5.0)  # times below it look alike
+_PER_E_FOLD = -1 / math.log(_LEAST)
 _SPAN = 5.0  # how far apart the smallest and the largest number lie that a network is told
 
 
@@ -120,7 +121,7 @@ class MeanFlowDenoiser(nn.Module):
         if is_seen(t - s, lambda ahead: ahead < 0):
             raise ValueError("An average velocity is one from t down to s, but here s lies above t.")
         late = t.clamp(min=_LEAST)
-        pair = (1 - late.log() / math.log(_LEAST), (t - s) / late)  # each from 0 to 1
+        pair = (1 + late.log() * _PER_E_FOLD, (t - s) / late)  # each from 0 to 1
         told = torch.stack(torch.broadcast_tensors(*(a.reshape(-1) for a in pair)), dim=1)
         shown = torch.rsqrt(alpha.square() * self.sigma_data**2 + sigma.square()) * x_t  # of variance 1
         velocity: Tensor = self.network(shown, _SPAN * (told - 0.5), labels)
