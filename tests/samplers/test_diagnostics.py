@@ -56,8 +56,8 @@ def test_langevin_on_a_gaussian_is_worth_what_its_slope_says():
     x = math.sqrt(var / (1 - 0.15)) * torch.randn(
         5, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     )
-    states = list(sample(oracle, Langevin(0.3 * var), grids.constant(t, 3000), x=x, noise=NoisePool(0)))
-    expected = 3001 * 5 * 0.3 / (2 - 0.3)
+    states = list(sample(oracle, Langevin(0.3 * var), grids.constant(t, 1500), x=x, noise=NoisePool(0)))
+    expected = 1501 * 5 * 0.3 / (2 - 0.3)
     for chains in (states, Trajectory.of(states), torch.stack([s.x for s in states])):
         found = effective_sample_size(chains)
         assert abs(float(found.mean()) - expected) < 4 * float(found.std()) / math.sqrt(40) + 0.03 * expected
