@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from threading import Lock
 from typing import Any
 
@@ -32,6 +32,8 @@ from .noise import NoisePool, normal
 _PATH = 2  # after the purposes of a NoisePool
 _REACH = 64  # log-SNRs beyond +-64 nats are no longer told apart: alpha or sigma is 1e-14 of the other there
 _LEVELS = 27  # halvings of the whole
+_REMEMBERED = 2**10  # steps, of 8 kB: a sampler takes the same ones in every run
+_FEW = 4096  # numbers
 _WHOLE = 2**_LEVELS  # in units of the shortest interval, 2 _REACH / _WHOLE = 2^-20 nats
 
 
@@ -54,9 +56,12 @@ class BrownianPath(NoisePool):
         terms = schauder(_units(first), _units(last))
         if not terms:
             return self.step(like, index, substep)
-        z = np.zeros(like.shape)
-        for (level, position), factor in terms.items():
-            z += factor * self._nodes(level, position, like.shape)
+        z, nodes = np.zeros(like.shape), [self._nodes(*name, like.shape) for name in terms]
+        if z.size <= _FEW:  # sooner done at once
+            z = np.tensordot(np.array(list(terms.values())), np.array(nodes), 1)
+        else:
+            for factor, node in zip(terms.values(), nodes, strict=True):
+                z += factor * node
         return torch.from_numpy(z).to(like.device, torch.float32).to(like.dtype)
 
     @cached_property
@@ -67,6 +72,7 @@ class BrownianPath(NoisePool):
         return BrownianPath, (self.seed,)
 
 
+@lru_cache(_REMEMBERED)
 def schauder(first: int, last: int) -> dict[tuple[int, int], float]:
     """The increment from `first` to `last`, divided by its standard deviation, as a sum over standard normals: factor by
     (level, position) of the interval whose own each one is. Empty where the ends are the same.
