@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..denoisers import Denoiser
+from ..linear import combined
 from .base import Sampler, State
 
 
@@ -33,4 +34,5 @@ class Euler(Sampler):
         if s == 0:
             return state.moved(x0, s, denoised=x0)
         part = 1 - there.ratio / here.ratio  # of the way from y to x_0; 1 where r_t is infinite
-        return state.moved(there.sigma / here.sigma * state.x + there.alpha * part * x0, s, denoised=x0)
+        x = combined(there.sigma / here.sigma, state.x, there.alpha * part, x0)
+        return state.moved(x, s, denoised=x0)

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
+import torch
+
 from ..denoisers import Denoiser
+from ..linear import combined
 from ..schedules import Schedule
 from .base import Sampler, State
 from .bridge import bridge
@@ -47,7 +50,8 @@ class EulerMaruyama(Sampler):
             return state.moved(b.c_x * x + b.c_0 * x0 + math.sqrt(b.var) * z, s, denoised=x0, z=z)
         drift, g2 = _coefficients(schedule, t)
         h, pull = t - s, g2 / here.sigma**2
-        x = (1 - h * (drift + pull)) * x + h * pull * here.alpha * x0 + math.sqrt(h * g2) * z
+        mean = combined(1 - h * (drift + pull), x, h * pull * here.alpha, x0)
+        x = torch.add(mean, z, alpha=math.sqrt(h * g2))
         return state.moved(x, s, denoised=x0, z=z)
 
 

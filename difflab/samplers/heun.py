@@ -14,9 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from ..denoisers import Denoiser
+from ..linear import scaled
 from ..schedules import Schedule
 from ..schedules.base import Level
 from . import grids
@@ -54,10 +56,11 @@ def trapezoid(denoiser: Denoiser, x: Tensor, here: Level, there: Level) -> tuple
     first = denoiser(x, here.t).mean
     if there.t == 0:
         return first, first, 1
-    kept, shrunk = there.sigma / here.sigma * x, there.ratio / here.ratio
-    guess = kept + there.alpha * (1 - shrunk) * first
+    kept, shrunk = scaled(there.sigma / here.sigma, x), there.ratio / here.ratio
+    guess = torch.add(kept, first, alpha=there.alpha * (1 - shrunk))
     second = denoiser(guess, there.t).mean
     if here.alpha == 0:
         return kept + there.alpha / 2 * (first + second), second, 2
     turn = (1 / shrunk - 1) / 2
-    return kept + there.alpha * (1 - shrunk - turn) * first + there.alpha * turn * second, second, 2
+    x = torch.add(kept, first, alpha=there.alpha * (1 - shrunk - turn))
+    return torch.add(x, second, alpha=there.alpha * turn), second, 2
