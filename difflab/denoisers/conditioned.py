@@ -27,6 +27,11 @@ class Conditioned:
         """Where the denoiser computes; None for one that computes wherever x_t is, as the oracles do."""
         return getattr(self.denoiser, "device", None)
 
+    @property
+    def sigma_data(self) -> float:
+        """Standard deviation of the data, all classes together; 1 where the denoiser does not know it."""
+        return float(getattr(self.denoiser, "sigma_data", 1.0))
+
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         if labels is not None:
             raise ValueError("The labels of a conditioned denoiser are fixed; call it without labels.")

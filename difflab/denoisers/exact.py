@@ -56,6 +56,11 @@ class ExactDenoiser:
         self.shape = data.shape
         self._moved: dict[tuple[torch.device, torch.dtype], Gaussians | Points] = {}
 
+    @property
+    def sigma_data(self) -> float:
+        """Standard deviation of a coordinate of the data."""
+        return self.data.sigma_data
+
     def __repr__(self) -> str:
         return f"ExactDenoiser({self.data!r}, {self.schedule}, of={self.of!r})"
 

@@ -9,6 +9,8 @@ import torch
 from difflab.data import FiniteSet, GaussianMixture, digits, two_moons
 from difflab.denoisers import Conditioned, ExactDenoiser
 from difflab.denoisers import exact as exact_module
+from difflab.denoisers.guidance import ClassifierFree
+from difflab.samplers.circle import width_of
 from difflab.schedules import Geometric, VPCosine, VPLinear
 
 SCHEDULES = [VPLinear(), VPCosine(), Geometric(0.01, 20)]
@@ -235,3 +237,10 @@ def test_probabilities_sum_to_1_however_far_out(data):
     torch.testing.assert_close(oracle.mode_probabilities(x, 0.5).sum(1), torch.ones(2))
     if data.name == "two moons":  # a mean of examples lies among them
         assert bool((oracle(x, 0.5).mean.abs() <= float(abs(data.x).max())).all())
+
+
+def test_tells_samplers_how_wide_the_data_are_through_whatever_is_wrapped_around_it():
+    wide = ExactDenoiser(GaussianMixture([1.0], [[0.0, 0.0]], 9.0), VPCosine())
+    labels = torch.zeros(2, dtype=torch.int64)
+    for denoiser in (wide, Conditioned(wide, labels), Conditioned(ClassifierFree(wide, 2.0), labels)):
+        assert width_of(denoiser) == pytest.approx(3.0)
