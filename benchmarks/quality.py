@@ -257,12 +257,9 @@ def main() -> None:
         denoise = denoise_of(ExactDenoiser(mixture, WIDE))
         data = floor = None
         if not options.quick:
-            draws = [mixture.sample(points, torch.Generator().manual_seed(seed)).double() for seed in (1, 2)]
-            data = (draws[0], draws[1])
-            floor = (
-                energy_distance(*data).value,
-                sliced_wasserstein(*data, generator=torch.Generator().manual_seed(0)),
-            )
+            count = min(points, options.data)
+            data, again = (mixture.sample(count, torch.Generator().manual_seed(seed)).double() for seed in (1, 2))
+            floor = (float(energy_distance(data, again).value), sliced(data, again))
         under = ExactDenoiser(mixture, EDM(sigma_max=SIGMA_MAX))
         panels[mixture.name] = found = measure(denoise, [*own(under), *peers], z, tuple(options.budgets), data)
         if options.markdown:
