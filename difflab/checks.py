@@ -21,8 +21,13 @@ LARGEST = 1e100  # of lengths: their squares are far from where float64 ends
 
 
 def is_number(value: object) -> bool:
-    """Whether this is one finite real number: a Python or numpy one, not a truth value."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether this is one finite real number: a Python or numpy one, not a truth value, and not beyond float64."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
 
 
 def is_whole(value: object, least: int = 1) -> bool:

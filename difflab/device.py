@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .checks import brief
+
 WITHOUT_FLOAT64 = {"mps"}  # kinds of device
 
 
@@ -20,10 +22,12 @@ def in_float64(x: Tensor) -> Tensor:
 def resolve(device: str | torch.device = "auto") -> torch.device:
     """The device named; "auto" is cuda where there is one, else mps, else cpu.
 
-    Raises ValueError in one sentence if the name is unknown or this machine has no such device.
+    Raises ValueError in one sentence if the name is unknown or this machine has no such device, TypeError for what is no name.
     """
     if isinstance(device, torch.device):
         return device
+    if not isinstance(device, str | int) or isinstance(device, bool):
+        raise TypeError(f"A device is auto, cpu, cuda, cuda:1, ... or mps, but got {brief(device)}.")
     if device == "auto":
         return torch.device("cuda" if _has("cuda") else "mps" if _has("mps") else "cpu")
     try:

@@ -55,6 +55,7 @@ NOT_A_NUMBER = Foreign(lambda x: Posterior(x * torch.nan))
 REFUSED: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("schedule: text", lambda: VPLinear(beta_min="a"), ValueError, "beta_min must be a number, but got 'a'"),
     ("schedule: nan", lambda: Geometric(float("nan")), ValueError, "0 < sigma_min < sigma_max"),
+    ("number: beyond float64", lambda: kl_to_prior(10**400, 1.0), ValueError, "A KL divergence needs numbers"),
     ("t: text", lambda: COSINE.alpha_sigma("late"), TypeError, "t must be a number or a tensor"),
     ("t: beyond", lambda: COSINE.alpha_sigma(1.2), ValueError, "time runs from 0"),
     ("chain: T = 0", lambda: MarkovChain(COSINE, 0), ValueError, "T >= 1, but got 0"),

@@ -25,3 +25,6 @@ def test_a_device_that_is_not_there_or_unknown_is_refused(monkeypatch):
         device.resolve("cuda:0")
     with pytest.raises(ValueError, match="no device named 'abacus'"):
         device.resolve("abacus")
+    for what in (None, 0.5, True, ["cpu"]):
+        with pytest.raises(TypeError, match="A device is auto, cpu, cuda"):
+            device.resolve(what)

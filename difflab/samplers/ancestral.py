@@ -37,6 +37,7 @@ from ..schedules import Schedule
 from ..variances import FIXED
 from .base import Sampler, State
 from .bridge import Bridge, bridge
+from .knobs import check_flag
 
 VARIANCES = (*FIXED, "learned", "optimal")
 
@@ -66,8 +67,7 @@ class Ancestral(Sampler):
         if not isinstance(self.variance, str) or self.variance not in VARIANCES:
             known = " or ".join(map(repr, VARIANCES))
             raise ValueError(f"The variance must be {known}, but got {brief(self.variance)}.")
-        if not isinstance(self.denoise, bool):
-            raise ValueError(f"denoise must be True or False, but got {brief(self.denoise)}.")
+        check_flag("denoise", self.denoise)
         if self.posterior_var is None:
             return
         if self.variance != "optimal":

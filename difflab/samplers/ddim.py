@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 
+from ..checks import brief, is_number
 from ..denoisers import Denoiser
 from ..linear import combined
 from .base import Sampler, State
@@ -28,8 +29,8 @@ class DDIM(Sampler):
     order: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.eta <= 1:
-            raise ValueError(f"eta must lie between 0 (deterministic) and 1 (ancestral), but got {self.eta}.")
+        if not is_number(self.eta) or not 0 <= self.eta <= 1:
+            raise ValueError(f"eta must lie between 0 (deterministic) and 1 (ancestral), but got {brief(self.eta)}.")
 
     @property
     def random(self) -> bool:

@@ -59,7 +59,9 @@ class DDIMInversion(Sampler):
 
     @property
     def label(self) -> str:
-        how = f" ({self.corrections} correction{'s' * (self.corrections > 1)} a step)" if self.corrections else ""
+        how = (
+            f" ({self.corrections} correction{'s' if self.corrections > 1 else ''} a step)" if self.corrections else ""
+        )
         return f"DDIM inversion{how}"
 
     def default_grid(self, schedule: Schedule, evaluations: int) -> Tensor:

@@ -13,5 +13,11 @@ def check_points(name: str, points: int, most: int) -> None:
 
 def check_choice(knob: str, value: str, *choices: str) -> None:
     """ValueError unless a knob has one of its values."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{knob} must be {' or '.join(map(repr, choices))}, but got {brief(value)}.")
+
+
+def check_flag(knob: str, value: object) -> None:
+    """ValueError unless a knob is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{knob} must be True or False, but got {brief(value)}.")

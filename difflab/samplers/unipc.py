@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..checks import brief
 from ..denoisers import Denoiser
 from ..schedules import Schedule
 from ..schedules.base import Level
@@ -21,7 +20,7 @@ from .base import Sampler, State
 from .dpm_solver_single_step import third_order
 from .exponential import Value, from_x0
 from .integrals import distance, through_two, weights, whole
-from .knobs import check_choice, check_points
+from .knobs import check_choice, check_flag, check_points
 from .multistep import low_ends, steps_left
 
 
@@ -68,8 +67,7 @@ class UniPC(Sampler):
         check_choice("variant", self.variant, "bh1", "bh2")
         check_choice("start", self.start, "full", "low")
         check_choice("finish", self.finish, "full", "low")
-        if not isinstance(self.corrector, bool):
-            raise ValueError(f"corrector must be True or False, but got {brief(self.corrector)}.")
+        check_flag("corrector", self.corrector)
 
     @property
     def order(self) -> int:

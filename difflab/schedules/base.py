@@ -140,14 +140,18 @@ class Schedule(ABC):
     def level(self, t: float) -> Level:
         """The noise level at `t`, remembered: a sampler asks for the same ones in every run. Raises as `alpha_sigma`."""
         known = self._levels
-        if t not in known:
-            if len(known) >= _REMEMBERED:
-                known.clear()
-            with torch.no_grad():
-                found = Level(float(t), *(float(a) for a in (*self.alpha_sigma(t), self.log_snr(t))))
-            known[found.t] = found
-            return found
-        return known[t]
+        try:
+            return known[t]
+        except (KeyError, TypeError):  # the latter for what cannot be looked up: a list, say
+            if isinstance(t, Tensor) and t.ndim:
+                raise TypeError(f"A noise level is that of one time, but got {t.numel()} of them.") from None
+        with torch.no_grad():
+            (alpha, sigma), log_snr = self.alpha_sigma(t), self.log_snr(t)
+            found = Level(float(t), float(alpha), float(sigma), float(log_snr))
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[found.t] = found
+        return found
 
     @cached_property
     def _levels(self) -> dict[float, Level]:

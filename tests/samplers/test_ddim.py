@@ -70,7 +70,7 @@ def test_eta_zero_draws_no_noise_after_the_start():
     assert torch.equal(*ends)
 
 
-@pytest.mark.parametrize("eta", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("eta", [-0.1, 1.1, float("nan"), 10**400, "0.5", None, True, [0.5], torch.ones(3)])
 def test_refuses_an_eta_outside_0_and_1(eta):
     with pytest.raises(ValueError, match="eta must lie between 0"):
         DDIM(eta)

@@ -233,6 +233,7 @@ def test_the_weak_order_of_two_points_is_two_where_x0_is_not_linear_too():
         (lambda: UniPC(corrector="no"), "corrector must be True or False, but got 'no'"),
         (lambda: UniPC(start=1), "start must be 'full' or 'low', but got 1"),
         (lambda: UniPC(finish=1), "finish must be 'full' or 'low', but got 1"),
+        (lambda: UniPC(finish=torch.ones(3)), "finish must be 'full' or 'low', but got tensor"),
     ],
 )
 def test_refuses_what_is_no_knob_in_one_sentence(make, words):

@@ -274,6 +274,22 @@ def test_refuses_times_that_are_none(method, t, error, words):
         getattr(VPCosine(), method)(t)
 
 
+@pytest.mark.parametrize(
+    ("t", "error", "words"),
+    [
+        ("0.5", TypeError, "number or a tensor, but got a str"),
+        ([0.5], TypeError, "number or a tensor, but got a list"),
+        (None, TypeError, "number or a tensor"),
+        (math.nan, ValueError, "time runs from 0"),
+        (10**400, ValueError, "time runs from 0"),
+        (torch.tensor([0.5, 0.6]), TypeError, "that of one time, but got 2 of them"),
+    ],
+)
+def test_refuses_a_level_of_what_is_no_time(t, error, words):
+    with pytest.raises(error, match=words):
+        VPCosine().level(t)
+
+
 def test_an_empty_batch_is_fine(schedule):
     assert schedule.log_snr(torch.zeros(0)).shape == schedule.t_of_log_snr(torch.zeros(0)).shape == (0,)
 
