@@ -20,8 +20,8 @@ from torch import Tensor
 from difflab.convergence import flow
 from difflab.data import DataSet, FiniteSet, GaussianMixture
 from difflab.denoisers import ExactDenoiser
+from difflab.flow.circle import place, times_of
 from difflab.samplers import VelocityAdams, final, sample
-from difflab.samplers.circle import place, times_of
 from difflab.schedules import VPCosine
 
 SCHEDULE = VPCosine()

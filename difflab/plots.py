@@ -18,7 +18,7 @@ from .denoisers import ExactDenoiser
 from .elbo import Terms
 from .mmse import Profile, RateDistortion
 from .samplers import Sampler, State, diagnostics, recursion
-from .samplers.metropolis import Chain
+from .samplers.walks.metropolis import Chain
 from .schedules import Schedule
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ HOUSE = ROOT / "difflab"
 FLOORS = [
     {"data", "schedules", "device", "checks", "estimate", "linear"},
     {"predictions", "chain", "runge_kutta", "variances"},
-    {"denoisers", "networks"},
+    {"denoisers", "networks", "flow"},
     {
         "advice",
         "bound",

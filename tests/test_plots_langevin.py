@@ -7,8 +7,8 @@ from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser
 from difflab.plots import DATA, EXACT, langevin_diagnostics
 from difflab.samplers import DDIM, MALA, Langevin, NoisePool, grids, sample
-from difflab.samplers.diagnostics import autocorrelation, effective_sample_size, mode_mass_over_time
-from difflab.samplers.recursion import measured_variance, predicted_variance
+from difflab.samplers.walks.diagnostics import autocorrelation, effective_sample_size, mode_mass_over_time
+from difflab.samplers.walks.recursion import measured_variance, predicted_variance
 from difflab.schedules import VPCosine
 
 

@@ -6,10 +6,10 @@ from difflab.samplers import DDIM
 measure(DDIM(), Line()).order   # 1.0
 """
 
+from ..flow import flow
 from .flow_map import ExactFlowMap
 from .law import Law, law_of
 from .order import Measured, in_log_snr, measure
-from .reference import flow
 from .targets import Gaussian, Line, Plane, Target
 
 __all__ = [

@@ -7,7 +7,7 @@ from torch import Tensor
 from ..checks import check_samples, is_whole
 from ..denoisers import Conditioned, Denoiser
 from ..denoisers.base import Checked, Posterior
-from .reference import flow
+from ..flow.reference import flow
 
 
 class ExactFlowMap:

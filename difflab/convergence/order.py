@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from ..checks import brief, is_whole
+from ..flow.reference import check_times
 from ..samplers import Function, Sampler, sample
 from ..samplers.base import Step
 from ..schedules import Schedule, VPCosine
 from .law import law_of
-from .reference import check_times
 from .targets import Gaussian, Target
 
 #: (schedule, first time, last time, steps) -> steps + 1 falling times

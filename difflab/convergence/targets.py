@@ -22,8 +22,8 @@ from ..checks import check_samples, is_whole
 from ..data import GaussianMixture
 from ..denoisers import ExactDenoiser
 from ..device import in_float64
+from ..flow.reference import check_times, flow
 from ..schedules import Schedule
-from .reference import check_times, flow
 
 _BISECTIONS, _POLISHED = 60, 4  # halvings of a quantile's bracket; Newton steps after them
 _MOST_STEPS = 1_000_000

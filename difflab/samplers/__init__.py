@@ -1,33 +1,34 @@
 """Samplers: one method per file, each a step from (x_t, t) to (x_s, s)."""
 
-from . import diagnostics, grids, recursion
-from .ancestral import Ancestral
-from .annealed_langevin import AnnealedLangevin
+from . import grids
 from .base import Function, Sampler, State, final, sample
 from .brownian import BrownianPath
-from .consistency import Consistency
-from .ddim import DDIM
-from .ddim_inversion import DDIMInversion
-from .deis import DEIS
-from .dpm_solver import DPMSolver
-from .dpm_solver_sde import DPMSolverSDE
-from .dpm_solver_single_step import DPMSolverSingleStep
-from .edm import EDMStochastic
-from .euler import Euler
-from .euler_maruyama import EulerMaruyama
-from .heun import Heun
-from .hmc import HMC
-from .ipndm import IPNDM
-from .langevin import Langevin
-from .mala import MALA
-from .mean_flow import MeanFlow
+from .chains.ancestral import Ancestral
+from .chains.ddim import DDIM
+from .chains.ddim_inversion import DDIMInversion
+from .exponential.deis import DEIS
+from .exponential.dpm_solver import DPMSolver
+from .exponential.dpm_solver_sde import DPMSolverSDE
+from .exponential.dpm_solver_single_step import DPMSolverSingleStep
+from .exponential.ipndm import IPNDM
+from .exponential.unipc import UniPC
+from .exponential.velocity_adams import VelocityAdams
+from .flows.edm import EDMStochastic
+from .flows.euler import Euler
+from .flows.euler_maruyama import EulerMaruyama
+from .flows.heun import Heun
+from .flows.rk45 import RK45
+from .leaps.consistency import Consistency
+from .leaps.mean_flow import MeanFlow
 from .noise import Noise, NoisePool
-from .one_level import OneLevel, stable_step
-from .predictor_corrector import PredictorCorrector
-from .rk45 import RK45
 from .trajectory import Trajectory
-from .unipc import UniPC
-from .velocity_adams import VelocityAdams
+from .walks import diagnostics, recursion
+from .walks.annealed_langevin import AnnealedLangevin
+from .walks.hmc import HMC
+from .walks.langevin import Langevin
+from .walks.mala import MALA
+from .walks.one_level import OneLevel, stable_step
+from .walks.predictor_corrector import PredictorCorrector
 
 SAMPLERS: dict[str, type[Sampler]] = {
     c.__name__: c

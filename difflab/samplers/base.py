@@ -20,9 +20,9 @@ from ..checks import brief
 from ..denoisers import Denoiser, NetworkDenoiser
 from ..denoisers.base import Checked, check_samples
 from ..device import resolve
+from ..flow.circle import width_of
 from ..schedules import Schedule, warn_unless_noise
 from . import grids
-from .circle import width_of
 from .noise import Noise, NoisePool
 from .state import State as State
 

@@ -7,14 +7,14 @@ distance to the end of the probability flow is, beside the best of 60 settings o
     evaluations               5        8        10       20       50
     ring of 8                 9.2e-3   2.7e-3   2.0e-3   5.1e-4   6.0e-5
       the best of others      3.4e-2   9.3e-3   4.4e-3   1.9e-3   1.9e-4
-    40 Gaussians              1.3e-2   4.0e-3   2.4e-3   7.6e-4   9.7e-5
+    40 Gaussians              1.3e-2   4.0e-3   2.4e-3   7.5e-4   9.1e-5
       the best of others      4.8e-2   2.1e-2   1.7e-2   3.0e-3   3.4e-4
 """
 
 from __future__ import annotations
 
 from .base import Sampler
-from .velocity_adams import VelocityAdams
+from .exponential.velocity_adams import VelocityAdams
 
 _A_HANDFUL = 6  # evaluations up to which two points end nearer to the flow than three
 

@@ -10,7 +10,7 @@ from difflab.data import FiniteSet, GaussianMixture, digits, two_moons
 from difflab.denoisers import Conditioned, ExactDenoiser
 from difflab.denoisers import exact as exact_module
 from difflab.denoisers.guidance import ClassifierFree
-from difflab.samplers.circle import width_of
+from difflab.flow.circle import width_of
 from difflab.schedules import Geometric, VPCosine, VPLinear
 
 SCHEDULES = [VPLinear(), VPCosine(), Geometric(0.01, 20)]

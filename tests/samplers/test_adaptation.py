@@ -9,7 +9,7 @@ from walks import ORACLE, T, exact, walk
 from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser
 from difflab.samplers import HMC, MALA
-from difflab.samplers.adaptation import Adapted
+from difflab.samplers.walks.adaptation import Adapted
 from difflab.schedules import VPCosine
 
 

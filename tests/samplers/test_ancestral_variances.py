@@ -14,7 +14,7 @@ from difflab.denoisers import ExactDenoiser, NetworkDenoiser, Posterior
 from difflab.mmse import Profile, profile
 from difflab.networks import network_for
 from difflab.samplers import Ancestral, Noise, State, final, grids, sample
-from difflab.samplers.ancestral import VARIANCES
+from difflab.samplers.chains.ancestral import VARIANCES
 from difflab.schedules import Flow, Geometric, VPCosine, VPLinear, ZeroTerminalSNR
 
 RING = GaussianMixture.ring()

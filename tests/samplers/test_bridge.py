@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difflab.chain import MarkovChain
-from difflab.samplers.bridge import bridge
+from difflab.samplers.chains.bridge import bridge
 from difflab.schedules import Geometric, VPCosine, VPLinear
 
 SCHEDULES = [VPLinear(), VPCosine(), Geometric()]

@@ -8,7 +8,7 @@ from difflab.data import GaussianMixture, digits
 from difflab.denoisers import ExactDenoiser, NetworkDenoiser
 from difflab.networks import network_for
 from difflab.samplers import Ancestral, DDIMInversion, grids, sample
-from difflab.samplers.ancestral import VARIANCES
+from difflab.samplers.chains.ancestral import VARIANCES
 from difflab.schedules import Flow, Geometric, VPCosine
 
 RING = GaussianMixture.ring()

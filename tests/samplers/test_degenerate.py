@@ -11,7 +11,7 @@ from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser, NetworkDenoiser, Posterior
 from difflab.networks import MLP
 from difflab.samplers import RK45, SAMPLERS, DDIMInversion, OneLevel, final, grids, sample
-from difflab.samplers.metropolis import Metropolis
+from difflab.samplers.walks.metropolis import Metropolis
 from difflab.schedules import Flow, VPCosine, ZeroTerminalSNR
 
 EVERY = [cls() for cls in SAMPLERS.values()]

@@ -9,9 +9,9 @@ from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser
 from difflab.metrics import mode_mass
 from difflab.samplers import DDIM, MALA, Ancestral, Langevin, NoisePool, grids, sample
-from difflab.samplers.diagnostics import acceptance, autocorrelation, effective_sample_size, mode_mass_over_time
-from difflab.samplers.one_level import stable_step
 from difflab.samplers.trajectory import Trajectory
+from difflab.samplers.walks.diagnostics import acceptance, autocorrelation, effective_sample_size, mode_mass_over_time
+from difflab.samplers.walks.one_level import stable_step
 from difflab.schedules import VPCosine
 
 

@@ -25,8 +25,8 @@ from difflab.samplers import (
     final,
     sample,
 )
-from difflab.samplers.multistep import steps_left
-from difflab.samplers.unipc import Memory
+from difflab.samplers.exponential.multistep import steps_left
+from difflab.samplers.exponential.unipc import Memory
 from difflab.schedules import Flow, Geometric, VPCosine
 
 SCHEDULE = VPCosine()

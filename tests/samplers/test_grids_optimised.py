@@ -13,10 +13,10 @@ from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser, NetworkDenoiser, Posterior
 from difflab.networks import MLP
 from difflab.samplers import DDIM, Ancestral, DDIMInversion, final, grids, sample
-from difflab.samplers.dpm_solver import DPMSolver
+from difflab.samplers.exponential.dpm_solver import DPMSolver
+from difflab.samplers.flows.heun import Heun
 from difflab.samplers.grids.align_your_steps import klub
 from difflab.samplers.grids.cheapest import cheapest, price
-from difflab.samplers.heun import Heun
 from difflab.schedules import EDM, Flow, VPCosine
 
 VAR, DIM = 0.5, 2

@@ -10,9 +10,9 @@ from walks import ORACLE, T, exact, imbalance, ks, walk
 from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser
 from difflab.samplers import HMC, MALA, NoisePool, State, final, grids, sample
-from difflab.samplers.density import density_of
-from difflab.samplers.hmc import leapfrog
-from difflab.samplers.one_level import stable_step
+from difflab.samplers.walks.density import density_of
+from difflab.samplers.walks.hmc import leapfrog
+from difflab.samplers.walks.one_level import stable_step
 from difflab.schedules import VPCosine
 
 DENSITY = density_of("HMC", ORACLE, T, None, None)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from difflab.samplers.integrals import distance, moments, through_two, weights, whole
+from difflab.samplers.exponential.integrals import distance, moments, through_two, weights, whole
 from difflab.schedules import VPCosine
 
 RATES = [-2.0, -1.0, 0.0, 1.0]

@@ -7,7 +7,7 @@ from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser, Posterior
 from difflab.metrics import energy_distance
 from difflab.samplers import Langevin, final, grids, sample
-from difflab.samplers.one_level import stable_step
+from difflab.samplers.walks.one_level import stable_step
 from difflab.schedules import Geometric, VPCosine
 
 

@@ -10,8 +10,8 @@ from walks import DATA, NOISED, ORACLE, T, exact, imbalance, ks, walk
 from difflab.data import GaussianMixture, digits
 from difflab.denoisers import Conditioned, ExactDenoiser, NetworkDenoiser, Posterior
 from difflab.samplers import MALA, Langevin, final, grids, sample
-from difflab.samplers.density import Density, density_of
-from difflab.samplers.one_level import stable_step
+from difflab.samplers.walks.density import Density, density_of
+from difflab.samplers.walks.one_level import stable_step
 from difflab.schedules import VPCosine
 
 BOUND = stable_step(ORACLE, T)

@@ -23,7 +23,7 @@ from difflab.samplers import (
     grids,
     sample,
 )
-from difflab.samplers.bridge import bridge
+from difflab.samplers.chains.bridge import bridge
 from difflab.schedules import VPCosine
 
 ORACLE = ExactDenoiser(GaussianMixture.ring(), VPCosine())

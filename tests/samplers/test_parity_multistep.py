@@ -17,7 +17,7 @@ from difflab.convergence import Line, measure
 from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser
 from difflab.samplers import DEIS, IPNDM, DPMSolver, DPMSolverSDE, DPMSolverSingleStep, UniPC, grids, sample
-from difflab.samplers.integrals import distance, moments
+from difflab.samplers.exponential.integrals import distance, moments
 from difflab.schedules import EDM, VPLinear
 
 TOLERANCE = 5e-6

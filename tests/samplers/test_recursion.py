@@ -18,7 +18,7 @@ from difflab.samplers import (
     grids,
     sample,
 )
-from difflab.samplers.recursion import measured_variance, predicted_variance, stationary_variance
+from difflab.samplers.walks.recursion import measured_variance, predicted_variance, stationary_variance
 from difflab.schedules import Flow, Geometric, VPCosine
 
 DATA = GaussianMixture([1.0], [[0.3, -0.2]], [[[0.5, 0.2], [0.2, 0.3]]])

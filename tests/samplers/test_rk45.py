@@ -6,8 +6,8 @@ import torch
 from difflab.convergence import Gaussian, Line, Plane, flow, measure
 from difflab.data import GaussianMixture, digits
 from difflab.denoisers import Conditioned, ExactDenoiser, Posterior
+from difflab.flow.circle import width_of
 from difflab.samplers import RK45, NoisePool, final, grids, sample
-from difflab.samplers.circle import width_of
 from difflab.schedules import EDM, Flow, Geometric, VPCosine, VPSong
 
 SCHEDULES = [VPCosine(), VPSong(), Flow(), Geometric(), EDM()]

@@ -14,7 +14,7 @@ from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser
 from difflab.samplers import DDIM, Ancestral, Langevin, final, grids, sample
 from difflab.samplers.base import prior_std
-from difflab.samplers.bridge import bridge
+from difflab.samplers.chains.bridge import bridge
 from difflab.schedules import (
     EDM,
     Flow,

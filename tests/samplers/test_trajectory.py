@@ -10,7 +10,7 @@ import torch
 from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser
 from difflab.samplers import DDIM, Ancestral, Heun, Trajectory, grids, sample
-from difflab.samplers.bridge import bridge
+from difflab.samplers.chains.bridge import bridge
 from difflab.schedules import Geometric, VPCosine
 
 S = VPCosine()

@@ -13,7 +13,7 @@ from difflab.convergence import flow
 from difflab.data import GaussianMixture
 from difflab.denoisers import ExactDenoiser, Posterior
 from difflab.samplers import VelocityAdams, final, sample
-from difflab.samplers.velocity_adams import on_circle, weights
+from difflab.samplers.exponential.velocity_adams import on_circle, weights
 from difflab.schedules import EDM, Flow, Geometric, VPCosine, VPSong, ZeroTerminalSNR
 
 RING = GaussianMixture.ring()

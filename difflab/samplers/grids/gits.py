@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 
 from ...checks import brief, is_number
 from ...denoisers import Denoiser, Posterior
+from ...flow.reference import flow
 from .cheapest import cheapest, even_way, price
 from .levels import grid_of
 from .optimised import Counted, Optimised, Search, check_count
@@ -61,7 +62,7 @@ def gits(
     evaluation that a step takes (Heun: one). Raises TypeError for what is no denoiser or sampler, ValueError for counts and
     levels that are none and for a method that draws noise, FloatingPointError where the denoiser returns nan or inf.
     """
-    from ..ddim import DDIM  # which asks for grids itself
+    from ..chains.ddim import DDIM  # which asks for grids itself
 
     method = check_follows_flow(DDIM() if sampler is None else sampler)
     search = Search(denoiser, steps, sigma_min, sigma_max, generator)
@@ -81,8 +82,6 @@ def gits(
 def fine_path(denoiser: Denoiser, x: Tensor, times: list[float]) -> list[Tensor]:
     """The probability flow from `x` at times[0], at all `times`, in the dtype of x; the last is 0, where it ends on
     E[x_0 | x]."""
-    from ...convergence.reference import flow  # whose room is made of samplers
-
     path = [x]
     for t, s in pairwise(times[:-1]):
         path.append(flow(denoiser, path[-1], t, s, steps=_BETWEEN).to(x.device, x.dtype))

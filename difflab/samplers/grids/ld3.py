@@ -21,6 +21,7 @@ import torch
 from torch import Generator, Tensor
 
 from ...denoisers import Denoiser
+from ...flow.reference import flow
 from .descent import descend
 from .levels import grid_of
 from .optimised import Optimised, Search, check_count
@@ -64,8 +65,6 @@ def ld3(
     Raises TypeError for what is no denoiser or sampler, ValueError for counts and levels that are none and for a method that
     draws noise, FloatingPointError where the denoiser returns nan or inf.
     """
-    from ...convergence.reference import flow  # whose room is made of samplers
-
     check_follows_flow(sampler)
     search = Search(denoiser, steps, sigma_min, sigma_max, generator)
     check_count("iterations", iterations, 0)

@@ -24,7 +24,7 @@ def starts(
 ) -> Tensor:
     """`x`, or `n` points that `sample` would start from at time `t`: (n, *shape). Raises as `sample`."""
     from ..base import sample  # which is asked for grids by its own samplers
-    from ..ddim import DDIM
+    from ..chains.ddim import DDIM
 
     if x is not None:
         check_samples(x, shape if shape is not None else getattr(denoiser, "shape", None))

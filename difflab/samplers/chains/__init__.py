@@ -1,0 +1,1 @@
+"""Steps of the Markov chain backwards: ancestral sampling, DDIM, and DDIM upwards."""
