@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..checks import check_samples, is_whole
+from ..checks import check_samples
 from ..denoisers import Conditioned, Denoiser
 from ..denoisers.base import Checked, Posterior
-from ..flow.reference import flow
+from ..flow.reference import check_steps, check_times, flow
 
 
 class ExactFlowMap:
@@ -24,8 +24,7 @@ class ExactFlowMap:
 
     def __init__(self, denoiser: Denoiser, steps: int = 200) -> None:
         Checked(denoiser)
-        if not is_whole(steps):
-            raise ValueError(f"A flow is followed in a whole number of steps, 1 or more, but got {steps!r}.")
+        check_steps(steps)
         self.denoiser, self.schedule, self.steps = denoiser, denoiser.schedule, int(steps)
         self.shape = getattr(denoiser, "shape", None)
 
@@ -41,6 +40,7 @@ class ExactFlowMap:
 
     def average_velocity(self, x_t: Tensor, t: float, s: float, labels: Tensor | None = None) -> Tensor:
         """(x_t - x_s) / (t - s), shaped as x_t, for s < t; ValueError for other times."""
+        check_times(t, s)
         if not s < t:
             raise ValueError(f"An average velocity is one from t down to s, but got t = {t!r} and s = {s!r}.")
         return (x_t - self.flow_map(x_t, t, s, labels)) / (t - s)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..checks import brief, is_number
 from ..denoisers import Denoiser
 from ..samplers import Noise, Sampler, sample
 from ..samplers.base import Step
@@ -37,7 +38,11 @@ class Law:
     evaluations: int
 
     def after(self, mean: float, var: float) -> tuple[float, float]:
-        """Mean and variance at the end of a run that starts with this mean and variance."""
+        """Mean and variance at the end of a run that starts with this mean and variance. ValueError for what are none."""
+        if not is_number(mean) or not is_number(var) or var < 0:
+            raise ValueError(
+                f"A run starts with a mean and a variance of 0 or more, but got {brief(mean)} and {brief(var)}."
+            )
         return self.slope * mean + self.offset, self.slope**2 * var + sum(w * w for w in self.weights)
 
 

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from ..checks import brief, is_whole
-from ..flow.reference import check_times
+from ..flow.reference import check_steps, check_times
 from ..samplers import Function, Sampler, sample
 from ..samplers.base import Step
 from ..schedules import Schedule, VPCosine
 from .law import law_of
-from .targets import Gaussian, Target
+from .targets import Gaussian, Target, check_schedule
 
 #: (schedule, first time, last time, steps) -> steps + 1 falling times
 Grid = Callable[[Schedule, float, float, int], Sequence[float] | Tensor]
@@ -77,7 +77,9 @@ def in_log_snr(schedule: Schedule, t: float, s: float, steps: int) -> Tensor:
 
     ValueError where an end has no finite log-SNR: at s = 0, and at t where alpha = 0.
     """
-    first, last = schedule.level(t).log_snr, schedule.level(s).log_snr
+    check_schedule(schedule)
+    check_steps(steps)
+    (t, *_, first), (s, *_, last) = schedule.level(t), schedule.level(s)
     if not (math.isfinite(first) and math.isfinite(last)):
         raise ValueError(
             f"Steps of one size in log-SNR have finite ends, but those of t = {t:g} and s = {s:g} are {first:g} and {last:g};"
@@ -118,8 +120,11 @@ def measure(
     target, schedule = Gaussian() if target is None else target, VPCosine() if schedule is None else schedule
     if not isinstance(target, Target):
         raise TypeError(f"A target is Gaussian(), Line() or Plane(), but got {brief(target)}.")
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"An order is measured on a Schedule such as VPCosine(), but got {brief(schedule)}.")
+    check_schedule(schedule)
+    if not callable(grid):
+        raise TypeError(f"grid is a function (schedule, t, s, steps) -> times, but got {brief(grid)}.")
+    if weak is not None and not isinstance(weak, bool):
+        raise TypeError(f"weak must be True, False or None, but got {brief(weak)}.")
     method = _method(sampler)
     counts = _checked(steps)
     ends = schedule.t_of_log_snr(torch.tensor([-LOG_SNR, LOG_SNR], dtype=torch.float64)).tolist()

@@ -18,15 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import check_samples, is_whole
+from ..checks import brief, check_samples, is_whole
 from ..data import GaussianMixture
 from ..denoisers import ExactDenoiser
 from ..device import in_float64
-from ..flow.reference import check_times, flow
+from ..flow.reference import check_steps, check_times, flow
 from ..schedules import Schedule
 
 _BISECTIONS, _POLISHED = 60, 4  # halvings of a quantile's bracket; Newton steps after them
-_MOST_STEPS = 1_000_000
+_MOST_POINTS = 10**8
 _REMEMBERED = 16  # pairs of starts and ends
 
 
@@ -50,8 +50,8 @@ class Target(ABC):
 
     def start(self, n: int, schedule: Schedule, t: float) -> Tensor:
         """n points of p_t, (n, D) float64, always the same ones: the data's own with noise of a fixed seed."""
-        if not is_whole(n):
-            raise ValueError(f"An error is measured on a whole number of points, 1 or more, but got {n!r}.")
+        _check_points(n)
+        check_schedule(schedule)
         check_times(t, t)
         level = schedule.level(t)
         noise = np.random.Generator(np.random.Philox(1)).standard_normal((int(n), self.data.dim))
@@ -61,6 +61,9 @@ class Target(ABC):
     def pairs(self, n: int, schedule: Schedule, t: float, s: float) -> tuple[Tensor, Tensor]:
         """`start` at `t` and its `end` at `s`, remembered: both depend on the two noise levels alone, not on the schedule
         between them."""
+        _check_points(n)
+        check_schedule(schedule)
+        check_times(t, s)
         key = (n, schedule.level(t)[1:], schedule.level(s)[1:])
         if key in self._pairs:
             return self._pairs[key]
@@ -105,6 +108,7 @@ class Gaussian(Target):
     data: GaussianMixture = field(default_factory=_one_gaussian)
 
     def __post_init__(self) -> None:
+        _check_data(self.data)
         if len(self.data.weights) != 1:
             raise ValueError(
                 f"A Gaussian target has one component, but this mixture has {len(self.data.weights)}; take Line or Plane."
@@ -112,6 +116,7 @@ class Gaussian(Target):
 
     def end(self, x: Tensor, schedule: Schedule, t: float, s: float) -> Tensor:
         check_samples(x, self.data.shape)
+        check_schedule(schedule)
         check_times(t, s)
         there, here = schedule.level(t), schedule.level(s)
         variances, basis = np.linalg.eigh(self.data.covariances[0])
@@ -127,6 +132,7 @@ class Gaussian(Target):
         """Mean and variance of p_t. ValueError unless the data is one-dimensional."""
         if self.data.dim != 1:
             raise ValueError(f"A law is read off on one-dimensional Gaussian data, but this has {self.data.dim}.")
+        check_schedule(schedule)
         level = schedule.level(t)
         mean, var = float(self.data.means[0, 0]), float(self.data.covariances[0, 0, 0])
         return level.alpha * mean, level.alpha**2 * var + level.sigma**2
@@ -143,6 +149,7 @@ class Line(Target):
     data: GaussianMixture = field(default_factory=_on_the_line)
 
     def __post_init__(self) -> None:
+        _check_data(self.data)
         if self.data.dim != 1:
             raise ValueError(
                 f"Quantiles are of numbers, but this data has {self.data.dim} dimensions; take Plane, for any number."
@@ -150,6 +157,7 @@ class Line(Target):
 
     def end(self, x: Tensor, schedule: Schedule, t: float, s: float) -> Tensor:
         check_samples(x, self.data.shape)
+        check_schedule(schedule)
         check_times(t, s)
         there, here = self._at(schedule, t), self._at(schedule, s)
         x = in_float64(x)
@@ -220,11 +228,27 @@ class Plane(Target):
     steps: int = 500
 
     def __post_init__(self) -> None:
-        if not is_whole(self.steps) or self.steps > _MOST_STEPS:
-            raise ValueError(
-                f"A reference needs a whole number of steps, 1 to {_MOST_STEPS:,}, but got {self.steps!r}."
-            )
+        _check_data(self.data)
+        check_steps(self.steps)
 
     def end(self, x: Tensor, schedule: Schedule, t: float, s: float) -> Tensor:
         check_samples(x, self.data.shape)
         return flow(self.denoiser(schedule), in_float64(x), t, s, steps=self.steps)
+
+
+def check_schedule(schedule: Schedule) -> None:
+    """Raises TypeError for what is no schedule."""
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"An order is measured on a Schedule such as VPCosine(), but got {brief(schedule)}.")
+
+
+def _check_data(data: GaussianMixture) -> None:
+    if not isinstance(data, GaussianMixture):
+        raise TypeError(f"A target is of a GaussianMixture, whose oracle is exact, but got {brief(data)}.")
+
+
+def _check_points(n: int) -> None:
+    if not is_whole(n) or n > _MOST_POINTS:
+        raise ValueError(
+            f"An error is measured on a whole number of points, 1 or more and at most {_MOST_POINTS:,}, but got {brief(n)}."
+        )

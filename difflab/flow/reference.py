@@ -1,7 +1,7 @@
 """The probability flow followed so finely that what is left of the error is rounding: the reference of all samplers.
 
 In y = x / alpha and r = sigma / alpha the flow is dy/dr = (y - E[x_0 | x]) / r (J. Song et al. 2021, eq. 14; Karras et al. 2022,
-eq. 3), and log r is the natural step. Only alpha = 0 is out of its reach: `samplers/circle.py` has the form taken here, in
+eq. 3), and log r is the natural step. Only alpha = 0 is out of its reach: `circle.py` has the form taken here, in
 u = -asinh(c alpha / sigma), which is log r (but for a constant) where there is little noise and 0 where alpha is.
 """
 
@@ -10,12 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..checks import check_samples, is_number, is_whole
+from ..checks import brief, check_samples, is_number, is_whole
 from ..denoisers import Denoiser
 from ..denoisers.base import Checked
 from ..device import in_float64
 from ..schedules import FIRST_T, Schedule
 from .circle import place, radius_and_cos, times_of, width_of
+
+_MOST_STEPS = 1_000_000
 
 
 @torch.no_grad()
@@ -40,8 +42,7 @@ def flow(denoiser: Denoiser, x: Tensor, t: float, s: float, steps: int = 500, wi
     checked = Checked(denoiser)
     check_samples(x, getattr(denoiser, "shape", None))
     check_times(t, s)
-    if not is_whole(steps):
-        raise ValueError(f"A reference needs a whole number of steps, 1 or more, but got {steps!r}.")
+    check_steps(steps)
     c = width_of(denoiser) if width is None else width
     if not is_number(c) or c <= 0:
         raise ValueError(f"The width of the data must be a number above 0, but got {c!r}.")
@@ -69,6 +70,14 @@ def flow(denoiser: Denoiser, x: Tensor, t: float, s: float, steps: int = 500, wi
             )
     found = z * radius[-1]
     return found if s > 0 else in_float64(checked(found.to(x.device, dtype), end).mean)
+
+
+def check_steps(steps: int) -> None:
+    """Raises ValueError unless `steps` is a whole number that a flow can be followed in."""
+    if not is_whole(steps) or steps > _MOST_STEPS:
+        raise ValueError(
+            f"A flow is followed in a whole number of steps, 1 or more and at most {_MOST_STEPS:,}, but got {brief(steps)}."
+        )
 
 
 def check_times(t: float, s: float) -> None:

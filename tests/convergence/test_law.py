@@ -87,6 +87,12 @@ def rejecting(denoiser, state, s):
     return state.x
 
 
+@pytest.mark.parametrize(("mean", "var"), [(0.0, -1.0), ("0", 1.0), (0.0, None), (float("nan"), 1.0)])
+def test_refuses_what_is_no_mean_or_no_variance(mean, var):
+    with pytest.raises(ValueError, match="mean and a variance of 0 or more"):
+        law_of(DDIM(), Gaussian().denoiser(VPCosine()), [0.9, 0.5]).after(mean, var)
+
+
 @pytest.mark.parametrize(
     ("sampler", "target", "words"),
     [

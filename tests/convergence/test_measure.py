@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -115,6 +116,12 @@ def test_even_steps_of_log_snr():
     for t, s in ((0.9, 0.0), (1.0, 0.2)):
         with pytest.raises(ValueError, match=r"finite ends, but those of .* give a grid of your own"):
             in_log_snr(Flow(), t, s, 4)
+    assert torch.equal(in_log_snr(SCHEDULE, np.float32(0.5), 0.25, 3), in_log_snr(SCHEDULE, 0.5, 0.25, 3))
+    with pytest.raises(TypeError, match="measured on a Schedule"):
+        in_log_snr("VPCosine", 0.9, 0.2, 4)
+    for steps in (0, -1, 2.5, None):
+        with pytest.raises(ValueError, match="whole number of steps, 1 or more"):
+            in_log_snr(SCHEDULE, 0.9, 0.2, steps)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +139,12 @@ def test_even_steps_of_log_snr():
         ({"t": 0.0}, ValueError, "begins at a time above 0"),
         ({"s": 0.0}, ValueError, "give a grid of your own"),
         ({"n": 0}, ValueError, "whole number of points"),
+        ({"n": [8]}, ValueError, r"whole number of points, .* but got \[8\]"),
+        ({"n": 10**400}, ValueError, "at most 100,000,000, but got 1000"),
+        ({"steps": (2, 10**12)}, ValueError, "at most 1,000,000, but got 1000000000000"),
+        ({"t": 10**400}, ValueError, "begins at a time above 0"),
+        ({"grid": 0.5}, TypeError, "grid is a function"),
+        ({"weak": "yes"}, TypeError, "weak must be True, False or None, but got 'yes'"),
         ({"sampler": Ancestral(), "target": Line()}, ValueError, "known on Gaussian data only; take Gaussian"),
         ({"sampler": Langevin()}, ValueError, "stays at one noise level"),
         ({"weak": True, "target": Plane()}, ValueError, "known on Gaussian data only"),

@@ -96,8 +96,15 @@ def test_refuses_what_it_is_not_for():
         Plane(steps=0)
     with pytest.raises(ValueError, match="one-dimensional Gaussian data, but this has 3"):
         SOLID.law(VPCosine(), 0.5)
+    for kind in (Gaussian, Line, Plane):
+        with pytest.raises(TypeError, match=r"target is of a GaussianMixture, .* but got 'moons'"):
+            kind("moons")
     for target in (Gaussian(), Line(), Plane()):
-        with pytest.raises(ValueError, match="whole number of points, 1 or more, but got 0"):
+        with pytest.raises(TypeError, match="on a Schedule such as VPCosine"):
+            target.start(3, None, 0.5)
+        with pytest.raises(TypeError, match="on a Schedule such as VPCosine"):
+            target.pairs(3, None, 0.5, 0.1)
+        with pytest.raises(ValueError, match=r"whole number of points, 1 or more .* but got 0"):
             target.start(0, VPCosine(), 0.5)
         with pytest.raises(ValueError, match="begins at a time above 0"):
             target.start(3, VPCosine(), 0.0)

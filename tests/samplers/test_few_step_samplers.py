@@ -143,6 +143,11 @@ class Nan:
         (lambda: ExactFlowMap(ExactDenoiser(RING, Flow()), steps=0), ValueError, "whole number of steps"),
         (lambda: ExactFlowMap("oracle"), TypeError, "has a schedule"),
         (
+            lambda: ExactFlowMap(ExactDenoiser(RING, Flow())).average_velocity(torch.zeros(1, 2), "late", 0.3),
+            ValueError,
+            "begins at a time above 0 .* but got t = 'late'",
+        ),
+        (
             lambda: ExactFlowMap(ExactDenoiser(RING, Flow())).average_velocity(torch.zeros(1, 2), 0.3, 0.3),
             ValueError,
             "from t down to s",
