@@ -44,7 +44,11 @@ class Solved:
     size: Tensor
 
 
-class StepTooSmall(ArithmeticError):
+class NotSolved(ArithmeticError):
+    """The equation could not be followed to its end: says why."""
+
+
+class StepTooSmall(NotSolved):
     """No step down to the least one was accurate enough, at `u`."""
 
     def __init__(self, u: float) -> None:
@@ -108,7 +112,7 @@ class Adaptive:
         """From u = 0 to u = 1. `first` is the slope at u = 0 where it is known; `scale` makes one number of a row's error;
         `size` (n,) is that of the steps to try first.
 
-        Raises StepTooSmall where no step is accurate enough, ArithmeticError where the slope is not finite or `most`
+        Raises StepTooSmall where no step is accurate enough, NotSolved where the slope is not finite or `most`
         evaluations do not do.
         """
         n, rows = len(y), torch.arange(len(y), device=y.device)
@@ -124,7 +128,7 @@ class Adaptive:
             evaluations[rows] += 6
             ratio = scale(wrong) / self.tolerance
             if not bool(torch.isfinite(ratio).all()):
-                raise ArithmeticError("the field is not finite")
+                raise NotSolved("the field is not finite")
             good = ratio <= 1
             ratio = ratio.clamp(min=1e-10)
             shrunk = (_SAFETY * ratio ** (-1 / _ORDER)).clamp(_SHRINK, 1.0)
@@ -141,7 +145,7 @@ class Adaptive:
             if bool(stuck.any()):
                 raise StepTooSmall(float(u[rows][stuck][0]))
             if bool((evaluations[rows] >= self.most).any()):
-                raise ArithmeticError(f"{self.most} evaluations do not reach the tolerance {self.tolerance:g}")
+                raise NotSolved(f"{self.most} evaluations do not reach the tolerance {self.tolerance:g}")
         return Solved(y, error, evaluations, h)
 
 

@@ -52,6 +52,11 @@ class Foreign:
 TENSOR, NARROW = Foreign(lambda x: x), Foreign(lambda x: Posterior(x[:, :1]))
 NOT_A_NUMBER = Foreign(lambda x: Posterior(x * torch.nan))
 
+
+def end_of(answer: Callable[[torch.Tensor], object]) -> torch.Tensor:
+    return final(sample(Foreign(answer), DDIM(), GRID, x=X))
+
+
 REFUSED: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("schedule: text", lambda: VPLinear(beta_min="a"), ValueError, "beta_min must be a number, but got 'a'"),
     ("schedule: nan", lambda: Geometric(float("nan")), ValueError, "0 < sigma_min < sigma_max"),
@@ -288,6 +293,24 @@ REFUSED: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("scene: n < 0", lambda: ReverseTrajectories("ring", n=-1), ValueError, "at least 1, but got -1"),
     ("lab: no steps", lambda: Lab(train_steps=0), ValueError, "train_steps must be a whole number"),
     ("lab: unknown data", lambda: Lab("rings"), ValueError, "no data named 'rings'"),
+    ("denoiser: its class", lambda: sample(Foreign, DDIM(), GRID, n=1), TypeError, "Foreign is its class: make one"),
+    ("mean: whole", lambda: end_of(lambda x: Posterior(x.long())), TypeError, "numbers, but this one's is torch.int64"),
+    ("mean: complex", lambda: end_of(lambda x: Posterior(x + 1j)), TypeError, "but this one's is torch.complex64"),
+    ("mean: numpy's", lambda: end_of(lambda x: Posterior(x.numpy())), TypeError, "but this one's is ndarray"),
+    (
+        "mean: elsewhere",
+        lambda: end_of(lambda x: Posterior(x.to("meta"))),
+        ValueError,
+        "where x_t is, cpu, but this one",
+    ),
+    (
+        "var: one of all",
+        lambda: end_of(lambda x: Posterior(x, x[:1])),
+        ValueError,
+        r"var must be shaped like x_t, \(3, 2\)",
+    ),
+    ("var: a number", lambda: end_of(lambda x: Posterior(x, 0.1)), TypeError, "var must be a tensor .* is float"),
+    ("fraction: column", lambda: end_of(lambda x: Posterior(x, None, x[:, :1])), ValueError, "fraction must be shaped"),
 ]
 
 

@@ -42,10 +42,13 @@ class Denoiser(Protocol):
 class Checked:
     """A denoiser whose answers are looked at before anything is computed from them: anybody's may come here.
 
-    TypeError if `denoiser` has no schedule or returns no Posterior, ValueError if its mean is not shaped like x_t.
+    TypeError if `denoiser` has no schedule, or returns no Posterior of floating-point numbers; ValueError if what it returns is
+    not shaped like x_t or somewhere else than it.
     """
 
     def __init__(self, denoiser: Denoiser) -> None:
+        if isinstance(denoiser, type):
+            raise TypeError(f"A denoiser is an object, but {denoiser.__name__} is its class: make one of it first.")
         if not callable(denoiser) or not isinstance(getattr(denoiser, "schedule", None), Schedule):
             raise TypeError(
                 f"A denoiser is called with (x_t, t) and has a schedule; this {type(denoiser).__name__} is none:"
@@ -55,14 +58,26 @@ class Checked:
 
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         answer = self.denoiser(x_t, t) if labels is None else self.denoiser(x_t, t, labels)
-        mean = getattr(answer, "mean", None)
-        if not isinstance(mean, Tensor):
+        if not isinstance(answer, Posterior) and not isinstance(getattr(answer, "mean", None), Tensor):
             raise TypeError(f"A denoiser must return a Posterior, but this one returned a {type(answer).__name__}.")
-        if mean.shape != x_t.shape:
-            raise ValueError(
-                f"A denoiser's mean must be shaped like x_t, {tuple(x_t.shape)}, but this one's is {tuple(mean.shape)}."
-            )
+        _check_part("mean", answer.mean, x_t)
+        for name in ("var", "fraction"):
+            part = getattr(answer, name, None)
+            if part is not None:
+                _check_part(name, part, x_t)
         return answer
+
+
+def _check_part(name: str, part: Tensor, x_t: Tensor) -> None:
+    if not isinstance(part, Tensor) or not part.is_floating_point():
+        kind = part.dtype if isinstance(part, Tensor) else type(part).__name__
+        raise TypeError(f"A denoiser's {name} must be a tensor of floating-point numbers, but this one's is {kind}.")
+    if part.shape != x_t.shape:
+        raise ValueError(
+            f"A denoiser's {name} must be shaped like x_t, {tuple(x_t.shape)}, but this one's is {tuple(part.shape)}."
+        )
+    if part.device != x_t.device:
+        raise ValueError(f"A denoiser's {name} must be where x_t is, {x_t.device}, but this one's is on {part.device}.")
 
 
 def noise_level(schedule: Schedule, t: float | Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

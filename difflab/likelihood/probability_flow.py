@@ -28,7 +28,7 @@ from ..data import FiniteSet
 from ..denoisers import Conditioned, Denoiser
 from ..denoisers.base import Checked, check_samples
 from ..device import has_float64, in_float64
-from ..runge_kutta import Adaptive, Fixed, StepTooSmall
+from ..runge_kutta import Adaptive, Fixed, NotSolved, StepTooSmall
 from ..samplers import NoisePool
 from ..schedules import FIRST_T, Schedule
 from .divergence import Exact, Hutchinson
@@ -159,7 +159,7 @@ class _Flow:
             found = steps.solve(self._slope, y, torch.zeros_like(y) if self.start == 0 else None, self._scale)
         except StepTooSmall as stuck:
             raise ValueError(self._too_rough(stuck.u)) from None
-        except ArithmeticError as reason:
+        except NotSolved as reason:
             raise ValueError(f"The likelihood cannot be integrated: {reason}.") from None
         latent = (found.y[:, : self.dim] * self.end_radius).reshape(self.x.shape)
         if log_prior is None:

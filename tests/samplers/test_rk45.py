@@ -154,6 +154,18 @@ def test_says_why_it_cannot_go_on(denoiser, sampler, words):
         list(sample(denoiser, sampler, [1.0, 0.0], x=torch.ones(3, 2, dtype=torch.float64)))
 
 
+class Dividing:
+    schedule = VPCosine()
+
+    def __call__(self, x_t, t, labels=None):
+        return Posterior(x_t * (1 / 0))
+
+
+def test_an_error_of_the_denoiser_is_the_denoisers():
+    with pytest.raises(ZeroDivisionError):
+        list(sample(Dividing(), RK45(), [1.0, 0.0], x=torch.ones(3, 2)))
+
+
 @pytest.mark.parametrize("tolerance", [0.0, 1.0, -1e-3, float("nan"), True, "1e-5"])
 def test_refuses_a_tolerance_that_is_none(tolerance):
     with pytest.raises(ValueError, match="tolerance of a step must lie between 0 and 1, but got"):

@@ -18,7 +18,7 @@ from torch import Tensor
 from ...denoisers import Denoiser
 from ...device import has_float64
 from ...flow.circle import place, radius_and_cos, times_of, width_of
-from ...runge_kutta import Adaptive, Fixed, StepTooSmall
+from ...runge_kutta import Adaptive, Fixed, NotSolved, StepTooSmall
 from ...schedules import FIRST_T, Schedule
 from .. import grids
 from ..base import Sampler, State
@@ -110,7 +110,7 @@ class _Way:
                 )
             except StepTooSmall as stuck:
                 raise FloatingPointError(self._stuck(method, stuck.u)) from None
-            except ArithmeticError:
+            except NotSolved:  # and not what the denoiser itself raises
                 raise FloatingPointError(self._failed(method)) from None
         x = (found.y * self._radius(self.s)).reshape(self.x.shape).to(self.x.dtype)
         return x, found.size * abs(self.length)
