@@ -1,8 +1,8 @@
 """The sampler that is taken where none is named.
 
-`VelocityAdams` at the data's width, of two points for up to six evaluations, else of three. Its knobs were chosen on 18 mixtures
-of 1 to 8 dimensions, round, stretched and finite (`benchmarks/choose_default.py`). On two others, with the exact score, the median
-distance to the end of the probability flow is, beside the best of 60 settings of other libraries (`benchmarks/quality.py`):
+`VelocityAdams` at the data's width, of two points for up to six evaluations, else of three. Its knobs were chosen on 18
+mixtures of 1 to 8 dimensions, round, stretched and finite (`benchmarks/choose_default.py`). On two others, with the exact score,
+the median distance to the end of the probability flow is, beside the best of other libraries' settings (`benchmarks/quality.py`):
 
     evaluations               5        8        10       20       50
     ring of 8                 9.2e-3   2.7e-3   2.0e-3   5.1e-4   6.0e-5

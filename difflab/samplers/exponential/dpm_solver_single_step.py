@@ -59,7 +59,7 @@ class DPMSolverSingleStep(Sampler):
         return f"DPM-Solver++ ({self.stages}S{', exact' if self.rule == 'exact' else ''})"
 
     def default_grid(self, schedule: Schedule, evaluations: int) -> Tensor:
-        return grids.log_snr(schedule, 1 + max(0, evaluations - 1) // self.stages)  # the last step takes one
+        return grids.compact(schedule, 1 + max(0, evaluations - 1) // self.stages)  # the last step takes one
 
     def step(self, denoiser: Denoiser, state: State, s: float) -> State:
         t, end = denoiser.schedule.level(state.t), denoiser.schedule.level(s)

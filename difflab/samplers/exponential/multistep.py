@@ -68,7 +68,7 @@ class Multistep(Sampler):
         return low_ends(f"{self.short} ({self.points}M)", self.points, self.start, self.finish)
 
     def default_grid(self, schedule: Schedule, evaluations: int) -> Tensor:
-        return grids.log_snr(schedule, max(1, evaluations - 2 * (self.points == 4 and self.start == "full")))
+        return grids.compact(schedule, max(1, evaluations - 2 * (self.points == 4 and self.start == "full")))
 
     def step(self, denoiser: Denoiser, state: State, s: float) -> State:
         t, end = denoiser.schedule.level(state.t), denoiser.schedule.level(s)

@@ -81,7 +81,7 @@ class UniPC(Sampler):
         return low_ends(f"{kind}-{self.points} ({self.variant})", self.points, self.start, self.finish)
 
     def default_grid(self, schedule: Schedule, evaluations: int) -> Tensor:
-        return grids.log_snr(schedule, max(1, evaluations - 2 * self._careful))
+        return grids.compact(schedule, max(1, evaluations - 2 * self._careful))
 
     def step(self, denoiser: Denoiser, state: State, s: float) -> State:
         t, end = denoiser.schedule.level(state.t), denoiser.schedule.level(s)

@@ -97,7 +97,7 @@ class EDMStochastic(Sampler):
         return _raised(schedule if frozen is None else frozen(), here.log_snr - 2 * math.log1p(gamma))
 
     def default_grid(self, schedule: Schedule, evaluations: int) -> Tensor:
-        return grids.karras(schedule, steps_for(evaluations))
+        return grids.compact(schedule, steps_for(evaluations))
 
 
 @lru_cache(maxsize=2**14)

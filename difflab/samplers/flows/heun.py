@@ -43,7 +43,7 @@ class Heun(Sampler):
         return state.moved(x, s, denoised, evaluations)
 
     def default_grid(self, schedule: Schedule, evaluations: int) -> Tensor:
-        return grids.karras(schedule, steps_for(evaluations))
+        return grids.compact(schedule, steps_for(evaluations))
 
 
 def steps_for(evaluations: int) -> int:

@@ -11,6 +11,7 @@ at the data.
 
 from .align_your_steps import align_your_steps
 from .checks import check_constant, check_decreasing
+from .compact import compact
 from .constant import constant
 from .gits import gits
 from .karras import karras
@@ -27,6 +28,7 @@ __all__ = [
     "align_your_steps",
     "check_constant",
     "check_decreasing",
+    "compact",
     "constant",
     "gits",
     "karras",

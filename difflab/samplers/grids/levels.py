@@ -27,7 +27,7 @@ def ends(schedule: Schedule, sigma_min: float | None = None, sigma_max: float | 
 
     Raises ValueError for levels that are no numbers, that the schedule does not have, or that are the wrong way round.
     """
-    least, most = schedule.level(FIRST_T).ratio, schedule.level(1.0).ratio
+    least, most = available(schedule)
     low = least if not schedule.reaches_data else max(least, SIGMA_MIN)
     high = most if not schedule.reaches_data else min(most, SIGMA_MAX)
     low = low if sigma_min is None else _level("sigma_min", sigma_min, schedule, least, most)
@@ -35,6 +35,11 @@ def ends(schedule: Schedule, sigma_min: float | None = None, sigma_max: float | 
     if not low < high:
         raise ValueError(f"A grid needs sigma_min < sigma_max, but they are {low:g} and {high:g}.")
     return low, high
+
+
+def available(schedule: Schedule) -> tuple[float, float]:
+    """The lowest and the highest sigma / alpha that the schedule has; the highest may be infinite."""
+    return schedule.level(FIRST_T).ratio, schedule.level(1.0).ratio
 
 
 def _level(name: str, value: float, schedule: Schedule, least: float, most: float) -> float:
