@@ -44,6 +44,7 @@ def array_of(values: ArrayLike | Tensor, what: str) -> np.ndarray:
     """Numbers, lists of them or a tensor as a float64 array. ValueError unless all are real numbers."""
     given: Any = values
     if hasattr(given, "detach"):
+        _check_values(given, what)
         given = given.detach().cpu()
         given = given.numpy() if given.is_complex() else given.double().numpy()
     try:
@@ -62,8 +63,14 @@ def tensor_of(values: ArrayLike | Tensor, what: str) -> Tensor:
     import torch
 
     if isinstance(values, torch.Tensor) and not values.is_complex():
+        _check_values(values, what)
         return values.cpu().double()
     return torch.from_numpy(array_of(values, what))
+
+
+def _check_values(values: Tensor, what: str) -> None:
+    if values.is_meta:
+        raise ValueError(f"{what} must be numbers, but got a tensor on the meta device, which has none.")
 
 
 def check_samples(x_t: Tensor, shape: tuple[int, ...] | None) -> None:
@@ -90,6 +97,9 @@ def _check_floats(value: object, name: str) -> None:
     if not isinstance(value, torch.Tensor) or not value.is_floating_point():
         kind = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
         raise TypeError(f"{name} must be a tensor of floating-point numbers, but got {kind}.")
+    if value.layout is not torch.strided or value.element_size() < 2:
+        got = f"{value.dtype}, {str(value.layout).removeprefix('torch.')}"
+        raise TypeError(f"{name} must be a dense tensor of 16 bits a number or more, but got {got}.")
 
 
 def check_generator(generator: Generator | None) -> None:

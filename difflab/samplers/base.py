@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
 
-from ..checks import brief
+from ..checks import array_of, brief, check_like, is_whole
 from ..denoisers import Denoiser, NetworkDenoiser
 from ..denoisers.base import Checked, check_samples
 from ..device import resolve
@@ -28,6 +28,7 @@ from .state import State as State
 
 _EVALUATIONS = 20  # where nothing is said
 _FEW = 16  # numbers
+_MOST, _MOST_EVALUATIONS = 10**12, 10**7  # samples, or numbers of one; beyond them is nothing but a mistake
 
 
 class Sampler(ABC):
@@ -91,6 +92,13 @@ class Function(Sampler):
     function: Step
     order: ClassVar[int] = 0
 
+    def __post_init__(self) -> None:
+        if not callable(self.function) or isinstance(self.function, type):
+            raise TypeError(
+                "A sampler is an object such as DDIM(), or a function step(denoiser, state, s), but got"
+                f" {brief(self.function)}."
+            )
+
     @property
     def label(self) -> str:
         return getattr(self.function, "__name__", "a function")
@@ -103,7 +111,10 @@ class Function(Sampler):
             raise TypeError(
                 f"A step must return the next State, or its x alone, but {self.label} returned {brief(after)}."
             )
-        check_samples(after.x, tuple(state.x.shape[1:]))
+        check_like(after.x, state.x, f"What {self.label} returns")
+        here, there = (s, state.x.device), (after.t, after.x.device)
+        if here != there:
+            raise ValueError(f"A step must end at s, where x is, {here}, but that of {self.label} ends at {there}.")
         return after
 
 
@@ -149,6 +160,8 @@ def sample(
         grid = method.default_grid(denoiser.schedule, evaluations)
     times = _times(grid)
     method.check_grid(times)
+    if not isinstance(quiet, bool):
+        raise TypeError(f"quiet must be True or False, but got {brief(quiet)}.")
     if noise is None:
         noise = NoisePool.drawn(generator)
     elif generator is not None:
@@ -164,17 +177,28 @@ def sample(
         shape = shape if shape is not None else getattr(denoiser, "shape", None)
         if shape is None:
             raise ValueError("This denoiser does not know the shape of a sample; give shape.")
-        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-            raise ValueError(f"The number of samples must be a whole number, 0 or more, but got {n!r}.")
-        x = noise.start(n, tuple(shape)) * prior_std(denoiser.schedule, times[0], width_of(denoiser))
+        x = _start(noise, n, shape) * prior_std(denoiser.schedule, times[0], width_of(denoiser))
         if times[0] == 1 and not quiet:
             warn_unless_noise(denoiser.schedule, denoiser.schedule.terminal_kl())
     else:
         check_samples(x, shape if shape is not None else getattr(denoiser, "shape", None))
     if device is None:
         device = getattr(denoiser, "device", None)
-    start = State(x if device is None else x.to(resolve(device)), times[0], times, noise)
-    return _steps(checked, method, start)
+    where = x.device if device is None else resolve(device)
+    if x.is_meta and where.type != "meta":
+        raise ValueError(f"x is on the meta device, where it has no values, but the run takes place on {where}.")
+    return _steps(checked, method, State(x.to(where), times[0], times, noise))
+
+
+def _start(noise: Noise, n: int, shape: tuple[int, ...]) -> Tensor:
+    if not is_whole(n, 0) or n > _MOST:
+        raise ValueError(f"The number of samples must be a whole number, 0 or more, but got {brief(n)}.")
+    if not isinstance(shape, tuple | list) or not all(is_whole(k, 0) for k in shape) or math.prod(shape) > _MOST:
+        raise ValueError(f"shape is that of one sample, whole numbers such as (2,), but got {brief(shape)}.")
+    try:
+        return noise.start(int(n), tuple(map(int, shape)))
+    except MemoryError:
+        raise ValueError(f"There is no memory for {n:,} samples of the shape {tuple(shape)}: draw fewer.") from None
 
 
 def _method(sampler: Sampler | Step | None, denoiser: Denoiser, evaluations: int) -> Sampler:
@@ -184,11 +208,7 @@ def _method(sampler: Sampler | Step | None, denoiser: Denoiser, evaluations: int
         return best(evaluations, width_of(denoiser))
     if isinstance(sampler, Sampler):
         return sampler
-    if callable(sampler) and not isinstance(sampler, type):
-        return Function(sampler)
-    raise TypeError(
-        f"A sampler is an object such as DDIM(), or a function step(denoiser, state, s), but got {sampler!r}."
-    )
+    return Function(sampler)
 
 
 def _budget(grid: Tensor | Sequence[float] | None, evaluations: int | None) -> int:
@@ -199,15 +219,23 @@ def _budget(grid: Tensor | Sequence[float] | None, evaluations: int | None) -> i
         return len(_times(grid)) - 1
     if evaluations is None:
         return _EVALUATIONS
-    if isinstance(evaluations, bool) or not isinstance(evaluations, int) or evaluations < 1:
-        raise ValueError(f"The number of evaluations must be a whole number, 1 or more, but got {evaluations!r}.")
-    return evaluations
+    if not is_whole(evaluations) or evaluations > _MOST_EVALUATIONS:
+        raise ValueError(
+            f"The number of evaluations must be a whole number, 1 or more and at most {_MOST_EVALUATIONS:,}, but got"
+            f" {brief(evaluations)}."
+        )
+    return int(evaluations)
 
 
 def _times(grid: Tensor | Sequence[float]) -> tuple[float, ...]:
     if isinstance(grid, tuple) and all(type(t) is float for t in grid):
         return grid
-    return tuple(torch.as_tensor(grid, dtype=torch.float64).flatten().tolist())
+    what = "A grid's times, first to last,"
+    if not isinstance(grid, Tensor):
+        grid = torch.from_numpy(array_of(grid, what))  # which refuses what are no numbers
+    if grid.is_complex() or grid.is_meta or grid.ndim != 1:
+        raise ValueError(f"{what} must be one row of numbers, but got {brief(grid)}.")
+    return tuple(grid.double().tolist())
 
 
 def _steps(denoiser: Denoiser, sampler: Sampler, state: State) -> Iterator[State]:
@@ -229,9 +257,16 @@ def _step(denoiser: Denoiser, sampler: Sampler, state: State, s: float) -> State
 
 
 def final(states: Iterator[State]) -> Tensor:
-    """The samples at the end of a run, (n, *shape)."""
-    for state in states:
-        last = state
+    """The samples at the end of a run, (n, *shape). TypeError for what are no states of one, ValueError for none."""
+    if isinstance(states, Tensor) or not isinstance(states, Iterable):
+        raise TypeError(f"A run is the states that sample yields, but got {brief(states)}.")
+    last = None
+    for last in states:  # noqa: B007
+        pass
+    if last is None:
+        raise ValueError("A run without states has no end: it gives them once, and this one has given them.")
+    if not isinstance(last, State):
+        raise TypeError(f"A run is the states that sample yields, but got {brief(last)}.")
     return last.x
 
 

@@ -2,16 +2,24 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
 from difflab.data import GaussianMixture, digits
 from difflab.denoisers import Conditioned, ExactDenoiser, Posterior
-from difflab.samplers import DDIM, SAMPLERS, Ancestral, final, grids, sample, sampler_from
+from difflab.samplers import DDIM, SAMPLERS, Ancestral, Function, NoisePool, final, grids, sample, sampler_from
 from difflab.schedules import Geometric, NoiseNotReached, VPCosine, VPLinear
 
 ORACLE = ExactDenoiser(GaussianMixture.ring(), VPCosine())
 GRID = grids.uniform(VPCosine(), 4)
+
+
+class Full(NoisePool):
+    """On a machine with no memory left."""
+
+    def start(self, n, shape):
+        raise MemoryError
 
 
 def test_yields_the_start_and_every_step():
@@ -75,6 +83,14 @@ def test_needs_no_gradients():
         ([0.0, 0.5, 1.0], "decrease strictly"),
         ([1.2, 0.0], r"lie in \[0, 1\]"),
         ([1.0, float("nan"), 0.0], r"lie in \[0, 1\]"),
+        ([[1.0, 0.5], [0.3, 0.0]], "one row of numbers"),
+        ([[1.0], [0.5, 0.0]], "rows of one length"),
+        (0.5, "one row of numbers"),
+        ([1.0, None], "must be real numbers"),
+        ("10", "must be real numbers, but got '10'"),
+        ({1.0, 0.0}, "must be real numbers"),
+        (torch.tensor([1.0, 0.0j]), "one row of numbers"),
+        (torch.ones(2, device="meta"), "one row of numbers"),
     ],
 )
 def test_refuses_bad_grids(grid, words):
@@ -89,6 +105,12 @@ def test_refuses_bad_grids(grid, words):
         ({"n": 1, "x": torch.zeros(1, 2)}, "either n"),
         ({"n": -1}, "0 or more"),
         ({"n": 1.5}, "0 or more"),
+        ({"n": 2**63}, "0 or more, but got 9223372036854775808"),
+        ({"n": 9000, "noise": Full(0)}, r"no memory for 9,000 samples of the shape \(2,\): draw fewer"),
+        ({"n": 1, "shape": 2}, r"whole numbers such as \(2,\), but got 2"),
+        ({"n": 1, "shape": (2.0,)}, "that of one sample, whole numbers"),
+        ({"n": 1, "shape": (-1,)}, "that of one sample, whole numbers"),
+        ({"x": torch.zeros(1, 2, device="meta"), "device": "cpu"}, "meta device, where it has no values"),
     ],
 )
 def test_refuses_bad_starts(start, words):
@@ -130,3 +152,66 @@ def test_says_where_the_prior_is_not_the_law_that_it_starts_from(recwarn):
     with pytest.warns(NoiseNotReached, match=r"VPLinear\(.*\) does not reach noise: .* L_T is 0\.4") as caught:
         final(sample(oracle, DDIM(), grid, n=3))
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("evaluations", [0, -1, 2.5, True, "20", 10**400])
+def test_refuses_evaluations_that_are_none(evaluations):
+    with pytest.raises(ValueError, match=r"evaluations must be a whole number, 1 or more and at most .*, but got"):
+        sample(ORACLE, DDIM(), evaluations=evaluations, n=1)
+
+
+def test_takes_the_numbers_of_numpy():
+    given = final(sample(ORACLE, DDIM(), evaluations=np.int64(3), n=np.int64(2), noise=NoisePool(0), quiet=True))
+    assert torch.equal(given, final(sample(ORACLE, DDIM(), evaluations=3, n=2, noise=NoisePool(0), quiet=True)))
+    assert torch.equal(given, final(sample(ORACLE, DDIM(), np.linspace(1, 0, 4), n=2, noise=NoisePool(0), quiet=True)))
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (torch.zeros(1, 2, dtype=torch.int64), "floating-point numbers, but got torch.int64"),
+        (np.zeros((1, 2)), "floating-point numbers, but got ndarray"),
+        (torch.zeros(1, 2).to_sparse(), "dense tensor .* but got torch.float32, sparse_coo"),
+        (torch.zeros(1, 2).to(torch.float8_e4m3fn), "16 bits a number or more, but got torch.float8"),
+    ],
+)
+def test_refuses_samples_of_another_kind(x, words):
+    with pytest.raises(TypeError, match=words):
+        sample(ORACLE, DDIM(), GRID, x=x)
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "words"),
+    [
+        (lambda denoiser, state, s: None, TypeError, "must return the next State, or its x alone, .* returned None"),
+        (lambda denoiser, state, s: (state.x, s), TypeError, "must return the next State"),
+        (lambda denoiser, state, s: state.x[:1], ValueError, r"shaped like the samples, \(3, 2\), but got \(1, 2\)"),
+        (lambda denoiser, state, s: state.x.long(), TypeError, "floating-point numbers, but got torch.int64"),
+        (lambda denoiser, state, s: state, ValueError, r"must end at s, .* \(0.75, .*cpu.* ends at \(1.0, "),
+        (lambda denoiser, state, s: state.x.to("meta"), ValueError, r"ends at \(0.75, .*meta"),
+        (lambda denoiser, state, s: state.moved(None, s, None), TypeError, "numbers, but got NoneType"),
+    ],
+)
+def test_refuses_what_is_no_step(step, error, words):
+    with pytest.raises(error, match=words):
+        final(sample(ORACLE, step, GRID, x=torch.zeros(3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("states", "error", "words"),
+    [
+        ([], ValueError, "run without states has no end"),
+        (None, TypeError, "states that sample yields, but got None"),
+        (torch.zeros(3, 2), TypeError, "states that sample yields, but got tensor"),
+        ([1, 2], TypeError, "states that sample yields, but got 2"),
+    ],
+)
+def test_refuses_the_end_of_what_is_no_run(states, error, words):
+    with pytest.raises(error, match=words):
+        final(states)
+
+
+@pytest.mark.parametrize("what", [3, "DDIM", DDIM])
+def test_refuses_what_is_no_function(what):
+    with pytest.raises(TypeError, match="or a function step"):
+        Function(what)
