@@ -53,9 +53,9 @@ def law_of(sampler: Sampler | Step, denoiser: Denoiser, grid: Tensor | Sequence[
     reject, or choose their steps by what they see. Raises as `sample` does.
     """
     listing = _Drawn()
-    _end(sampler, denoiser, grid, torch.zeros(1, 1, dtype=torch.float64), listing)
+    _end(sampler, denoiser, grid, torch.zeros(1, 1, dtype=torch.float64, device="cpu"), listing)
     draws = len(listing.names)
-    x = torch.zeros(draws + 3, 1, dtype=torch.float64)
+    x = torch.zeros(draws + 3, 1, dtype=torch.float64, device="cpu")
     x[1], x[-1] = 1.0, 0.7  # the last row has everything at once: it must be the sum of the others
     end, evaluations = _end(sampler, denoiser, grid, x, _Drawn(listing.names))
     offset = end[0]
@@ -80,7 +80,7 @@ def _end(
 
 def _coefficients(draws: int) -> Tensor:
     """What the last row draws: numbers of no pattern, so that no mistake cancels."""
-    return torch.arange(1, draws + 1, dtype=torch.float64).mul(2.3).sin()
+    return torch.arange(1, draws + 1, dtype=torch.float64, device="cpu").mul(2.3).sin()
 
 
 class _Drawn(Noise):
@@ -91,7 +91,7 @@ class _Drawn(Noise):
         self.listing = names is None
 
     def start(self, n: int, shape: tuple[int, ...]) -> Tensor:
-        return torch.zeros(n, *shape)
+        return torch.zeros(n, *shape, device="cpu")
 
     def step(self, like: Tensor, index: int, substep: int = 0) -> Tensor:
         name = (index, substep)

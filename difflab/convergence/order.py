@@ -85,7 +85,7 @@ def in_log_snr(schedule: Schedule, t: float, s: float, steps: int) -> Tensor:
             f"Steps of one size in log-SNR have finite ends, but those of t = {t:g} and s = {s:g} are {first:g} and {last:g};"
             " give a grid of your own."
         )
-    times = schedule.t_of_log_snr(torch.linspace(first, last, steps + 1, dtype=torch.float64))
+    times = schedule.t_of_log_snr(torch.linspace(first, last, steps + 1, dtype=torch.float64, device="cpu"))
     times[0], times[-1] = t, s
     return times
 
@@ -127,7 +127,7 @@ def measure(
         raise TypeError(f"weak must be True, False or None, but got {brief(weak)}.")
     method = _method(sampler)
     counts = _checked(steps)
-    ends = schedule.t_of_log_snr(torch.tensor([-LOG_SNR, LOG_SNR], dtype=torch.float64)).tolist()
+    ends = schedule.t_of_log_snr(torch.tensor([-LOG_SNR, LOG_SNR], dtype=torch.float64, device="cpu")).tolist()
     t, s = ends[0] if t is None else t, ends[1] if s is None else s
     check_times(t, s)
     if s >= t:

@@ -94,9 +94,9 @@ class FiniteSet(DataSet):
         check_count(n)
         check_generator(generator)
         if self.weights is None:
-            index = torch.randint(len(self), (n,), generator=generator)
+            index = torch.randint(len(self), (n,), generator=generator, device="cpu")
         else:  # torch.multinomial takes no more than 2^24 weights; the inverse of the distribution function takes any
-            u = torch.rand(n, generator=generator, dtype=torch.float64)
+            u = torch.rand(n, generator=generator, dtype=torch.float64, device="cpu")
             index = torch.searchsorted(torch.from_numpy(self.weights).cumsum(0), u).clamp(max=len(self) - 1)
         labels = None if self.labels is None else torch.from_numpy(self.labels)[index]
         return torch.from_numpy(self.x)[index], labels

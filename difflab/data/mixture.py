@@ -125,7 +125,7 @@ class GaussianMixture(DataSet):
             if n
             else (torch.zeros(0, dtype=torch.int64))
         )
-        noise = torch.randn(n, self.dim, 1, dtype=torch.float64, generator=generator)
+        noise = torch.randn(n, self.dim, 1, dtype=torch.float64, generator=generator, device="cpu")
         x = torch.from_numpy(self.means)[component] + (torch.from_numpy(self._roots)[component] @ noise).squeeze(-1)
         return x.float(), component
 

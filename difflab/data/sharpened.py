@@ -83,7 +83,7 @@ class Sharpened:
         check_count(n)
         check_generator(generator)
         source, power = (self._class, self.weight - 1) if self.weight >= 1 else (self.mixture, self.weight)
-        kept, found, tried = [torch.zeros(0, self.mixture.dim)], 0, 0
+        kept, found, tried = [torch.zeros(0, self.mixture.dim, device="cpu")], 0, 0
         while found < n:
             if tried >= _TRIES and found * _TRIES < n * tried:
                 raise ValueError(
@@ -91,7 +91,7 @@ class Sharpened:
                     " rejection."
                 )
             x = source.sample(max(1024, 2 * (n - found)), generator)
-            u = torch.rand(len(x), generator=generator, dtype=torch.float64).numpy()
+            u = torch.rand(len(x), generator=generator, dtype=torch.float64, device="cpu").numpy()
             accepted = x[torch.from_numpy(np.log1p(-u) <= power * self.log_class(x.double().numpy()))]
             kept.append(accepted)
             found, tried = found + len(accepted), tried + len(x)

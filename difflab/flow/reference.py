@@ -92,7 +92,7 @@ def _path(
     schedule: Schedule, t: float, s: float, steps: int, c: float
 ) -> tuple[list[float], list[float], list[float], list[float]]:
     """u, the times, c alpha / R and R at the ends of the steps and at their middles, 2 steps + 1 of each."""
-    u = torch.linspace(place(schedule, t, c), place(schedule, s, c), 2 * steps + 1, dtype=torch.float64)
+    u = torch.linspace(place(schedule, t, c), place(schedule, s, c), 2 * steps + 1, dtype=torch.float64, device="cpu")
     times = times_of(schedule, u, c)
     times[0], times[-1] = t, s
     radius, cos = radius_and_cos(schedule, times, c)

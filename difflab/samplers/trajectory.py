@@ -124,10 +124,10 @@ class Trajectory:
         if kept[-1] is not last:  # a run that was cut short
             kept.append(last)
         return cls(
-            torch.tensor([state.t for state in kept], dtype=torch.float64),
+            torch.tensor([state.t for state in kept], dtype=torch.float64, device="cpu"),
             torch.stack([state.x for state in kept]),
-            torch.tensor([state.index for state in kept]),
-            torch.tensor([state.evaluations for state in kept]),
+            torch.tensor([state.index for state in kept], device="cpu"),
+            torch.tensor([state.evaluations for state in kept], device="cpu"),
             torch.stack([_denoised(state) for state in kept]) if denoised else None,
             draws,
         )
@@ -154,7 +154,7 @@ class Trajectory:
     def thinned(self, *, every: int | None = None, keep: int | None = None) -> Trajectory:
         """Fewer of the frames, as in `of`; the noise of all steps stays."""
         _check_thinning(every, keep)
-        rows = torch.tensor(_thinned(len(self), every, keep))
+        rows = torch.tensor(_thinned(len(self), every, keep), device="cpu")
         return Trajectory(
             self.times[rows],
             self.states[rows.to(self.states.device)],

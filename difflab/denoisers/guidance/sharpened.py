@@ -53,7 +53,7 @@ class SharpenedDenoiser:
         self.data, self.schedule, self.shape = data, schedule, data.mixture.shape
         self._oracle = ExactDenoiser(data.mixture, schedule)
         count = int(nodes or _NODES[dim])
-        line = torch.linspace(0, 1, count, dtype=torch.float64)
+        line = torch.linspace(0, 1, count, dtype=torch.float64, device="cpu")
         self._nodes = torch.cartesian_prod(*[line] * dim).reshape(-1, dim)  # of the unit box
         self._spacing = 1 / (count - 1)
 

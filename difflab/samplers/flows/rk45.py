@@ -134,7 +134,7 @@ class _Way:
         return math.hypot(self.width * level.alpha, level.sigma)
 
     def _stuck(self, method: RK45, u: float) -> str:
-        place_there = torch.tensor(self.first + self.length * u, dtype=torch.float64)
+        place_there = torch.tensor(self.first + self.length * u, dtype=torch.float64, device="cpu")
         t = float(times_of(self.denoiser.schedule, place_there, self.width).detach())
         return (
             f"Near t = {t:.4g} no step of RK45 was small enough for the tolerance {method.tolerance:g}: the denoiser is not"

@@ -30,7 +30,7 @@ class MeanFlow(Sampler):
 
     def default_grid(self, schedule: Schedule, evaluations: int) -> Tensor:
         """Evenly spaced from 1 to 0: also where the schedule has a lowest level, which no leap needs to visit."""
-        return torch.linspace(1, 0, evaluations + 1, dtype=torch.float64)
+        return torch.linspace(1, 0, max(1, evaluations) + 1, dtype=torch.float64, device="cpu")
 
     def step(self, denoiser: Denoiser, state: State, s: float) -> State:
         return state.moved(flow_map_of(denoiser)(state.x, state.t, s), s, denoised=None)

@@ -117,7 +117,9 @@ def mode_mass_over_time(states: States, oracle: ExactDenoiser) -> ModeMassOverTi
         times.append(t)
         mass.append(found.mean(0))
         error.append(found.std(0, correction=0) / math.sqrt(max(1, len(found))))
-    return ModeMassOverTime(torch.tensor(times, dtype=torch.float64), torch.stack(mass), torch.stack(error))
+    return ModeMassOverTime(
+        torch.tensor(times, dtype=torch.float64, device="cpu"), torch.stack(mass), torch.stack(error)
+    )
 
 
 def _stacked(chains: States | Tensor) -> Tensor:

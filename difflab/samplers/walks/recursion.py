@@ -48,10 +48,10 @@ def predicted_variance(
             " AnnealedLangevin and PredictorCorrector with expected norms."
         )
     widths, schedule = _widths(oracle), oracle.schedule
-    times = tuple(torch.as_tensor(grid, dtype=torch.float64).tolist())
+    times = tuple(torch.as_tensor(grid, dtype=torch.float64, device="cpu").tolist())
     sampler.check_grid(times)
     first = prior_std(schedule, times[0]) ** 2 if start is None else start
-    v = torch.as_tensor(first, dtype=torch.float64).expand(len(widths)).clone()
+    v = torch.as_tensor(first, dtype=torch.float64, device="cpu").expand(len(widths)).clone()
     found = [v]
     for i, (t, s) in enumerate(pairwise(times)):
         here, there = schedule.level(t), schedule.level(s)
