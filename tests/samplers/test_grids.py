@@ -47,8 +47,17 @@ def test_constant():
         (lambda: grids.of_chain(MarkovChain(VPCosine(), 5), 6), "no sub-chain of 6"),
         (lambda: grids.constant(0.0, 5), "0 < t <= 1"),
         (lambda: grids.constant(1.5, 5), "0 < t <= 1"),
+        (lambda: grids.constant("0.3", 5), "0 < t <= 1, but got t = '0.3'"),
+        (lambda: grids.constant(None, 5), "0 < t <= 1, but got t = None"),
+        (lambda: grids.constant(0.3, 10**12), "at most 10,000,000 steps, but got 1000000000000"),
+        (lambda: grids.uniform(VPCosine(), 10**400), "at most 10,000,000 steps, but got 1000"),
     ],
 )
 def test_refuses(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_refuses_what_is_no_chain():
+    with pytest.raises(TypeError, match="A chain must be a MarkovChain"):
+        grids.of_chain(VPCosine(), 5)

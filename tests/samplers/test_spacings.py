@@ -85,6 +85,7 @@ def test_visits_levels_of_any_chain(schedule, spacing):
         (lambda: grids.linspace(CHAIN, 2.5), ValueError, "at least 1, but got 2.5"),
         (lambda: grids.linspace(VPLinear(), 5), TypeError, r"A chain must be a MarkovChain\(schedule, steps\)"),
         (lambda: grids.leading(CHAIN, 10, offset=100), ValueError, "from 0 to 99, but got 100"),
+        (lambda: grids.leading(CHAIN, 10, offset=10**400), ValueError, "from 0 to 99, but got 1000"),
         (lambda: grids.leading(CHAIN, 10, offset=-1), ValueError, "from 0 to 99, but got -1"),
     ],
 )

@@ -28,7 +28,7 @@ from ...data import DataSet
 from ...denoisers import Denoiser
 from .cheapest import cheapest, even_way, price
 from .levels import times_of
-from .optimised import Optimised, Search, check_count
+from .optimised import MOST_LEVELS, Optimised, Search, check_count
 
 _ROWS = 256  # data points at a time: the table's answers of so many are kept at once
 
@@ -60,7 +60,7 @@ def align_your_steps(
     levels that are none, FloatingPointError where the denoiser returns nan or inf.
     """
     search = Search(denoiser, steps, sigma_min, sigma_max, generator)
-    check_count("levels", levels, search.steps + 1)
+    check_count("levels", levels, search.steps + 1, MOST_LEVELS)
     x0 = _examples(denoiser, data, n, generator)
     row = search.even(levels)
     cost = klub(row, _distances(search, x0, row))
@@ -109,7 +109,7 @@ def _examples(denoiser: Denoiser, data: DataSet | Tensor | None, n: int, generat
     elif isinstance(data, Tensor):
         x0 = data
         check_samples(x0, getattr(denoiser, "shape", None))
-        if len(x0) == 0:
+        if len(x0) == 0 or x0.is_meta:
             raise ValueError("Align Your Steps needs examples of the data, but got none.")
     else:
         raise TypeError(

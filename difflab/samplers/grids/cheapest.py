@@ -35,7 +35,10 @@ def cheapest(cost: Tensor, steps: int, gamma: float = 1.0) -> tuple[list[int], f
 
 def price(cost: Tensor, levels: list[int], gamma: float = 1.0) -> float:
     """The total above, of one way."""
-    return sum(gamma**k * float(cost[i, j]) for k, (i, j) in enumerate(pairwise(levels)))
+    total = 0.0
+    for i, j in reversed(list(pairwise(levels))):
+        total = float(cost[i, j]) + gamma * total
+    return total
 
 
 def even_way(count: int, steps: int) -> list[int]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from ...checks import is_whole
+from ...checks import brief, is_whole
 from ...schedules import Schedule
+
+_MOST_STEPS = 10**7
 
 
 def check_decreasing(times: Sequence[float]) -> None:
@@ -33,9 +35,11 @@ def check_constant(times: Sequence[float]) -> None:
 
 
 def check_steps(steps: int) -> None:
-    """Raises ValueError unless `steps` is a whole number of at least 1."""
+    """Raises ValueError unless `steps` is a whole number of at least 1, and no more than anybody takes."""
     if not is_whole(steps):
-        raise ValueError(f"A sampler needs a whole number of steps, at least 1, but got {steps}.")
+        raise ValueError(f"A sampler needs a whole number of steps, at least 1, but got {brief(steps)}.")
+    if steps > _MOST_STEPS:
+        raise ValueError(f"A sampler takes at most {_MOST_STEPS:,} steps, but got {brief(steps)}.")
 
 
 def check_schedule(schedule: Schedule) -> None:

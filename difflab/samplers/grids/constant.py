@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...checks import brief, is_number
 from .checks import check_steps
 
 
@@ -14,6 +15,6 @@ def constant(t: float, steps: int) -> Tensor:
     Raises ValueError if t is not in (0, 1].
     """
     check_steps(steps)
-    if not 0 < t <= 1:
-        raise ValueError(f"A noise level must have 0 < t <= 1, but got t = {t}.")
-    return torch.full((steps + 1,), t, dtype=torch.float64, device="cpu")
+    if not is_number(t) or not 0 < t <= 1:
+        raise ValueError(f"A noise level must have 0 < t <= 1, but got t = {brief(t)}.")
+    return torch.full((steps + 1,), float(t), dtype=torch.float64, device="cpu")

@@ -21,12 +21,13 @@ from ...denoisers import Denoiser, Posterior
 from ...flow.reference import flow
 from .cheapest import cheapest, even_way, price
 from .levels import grid_of
-from .optimised import Counted, Optimised, Search, check_count
+from .optimised import MOST_LEVELS, Counted, Optimised, Search, check_count
 from .start import check_follows_flow, starts
 
 if TYPE_CHECKING:
     from ..base import Sampler
 
+_MOST_GAMMA = 10  # its power for every step is taken
 _BETWEEN = 2  # Runge-Kutta steps from one level of the fine path to the next
 
 
@@ -66,10 +67,11 @@ def gits(
 
     method = check_follows_flow(DDIM() if sampler is None else sampler)
     search = Search(denoiser, steps, sigma_min, sigma_max, generator)
-    check_count("levels", levels, max(2, search.steps))
-    if not is_number(gamma) or gamma <= 0:
+    check_count("levels", levels, max(2, search.steps), MOST_LEVELS)
+    if not is_number(gamma) or not 0 < gamma <= _MOST_GAMMA:
         raise ValueError(
-            f"gamma, by which a later error counts more, must be a number above 0, but got {brief(gamma)}."
+            f"gamma, by which a later error counts more, must be a number above 0 and at most {_MOST_GAMMA}, but got"
+            f" {brief(gamma)}."
         )
     row = search.even(levels)
     times = grid_of(search.schedule, row, to_data=True).tolist()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..base import Sampler
 
 _TEACHER = 200  # Runge-Kutta steps of the ends that are aimed at
+_MOST_STEPS = 1000
 _TRIED = 8  # iterations from each plain grid, before it is known which of them leads furthest down
 
 
@@ -68,6 +69,7 @@ def ld3(
     check_follows_flow(sampler)
     search = Search(denoiser, steps, sigma_min, sigma_max, generator)
     check_count("iterations", iterations, 0)
+    check_count("steps, of which ld3 moves each by itself,", search.steps, 1, _MOST_STEPS)
     first, lowest = grid_of(search.schedule, search.even(2), to_data=False).tolist()
     x = starts(denoiser, first, n, x, shape, generator)
     ends = search.denoiser(flow(search.denoiser, x, first, lowest, steps=_TEACHER).to(x), lowest).mean

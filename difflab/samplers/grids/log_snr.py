@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...schedules import Schedule
+from ..knobs import check_flag
 from .checks import check_schedule, check_steps
 from .levels import ends, grid_of
 
@@ -30,10 +31,11 @@ def log_snr(
             pure data or noise, 0.002 and at most 80: see `levels.ends`, whose errors it raises.
         to_data: False ends at sigma_min, above the data, and has steps + 1 levels.
 
-    Raises ValueError if steps < 1.
+    Raises ValueError if steps < 1, and if to_data is no truth value.
     """
     check_schedule(schedule)
     check_steps(steps)
+    check_flag("to_data", to_data)
     low, high = ends(schedule, sigma_min, sigma_max)
     count = steps if to_data else steps + 1
     levels = torch.linspace(math.log(high), math.log(low), count, dtype=torch.float64, device="cpu").exp()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...chain import MarkovChain
+from ...chain import MarkovChain, check_chain
 from .checks import check_steps
 
 
 def of_chain(chain: MarkovChain, steps: int | None = None) -> Tensor:
     """The times of `chain` from T to 0, or of a sub-chain of `steps` of its levels: (steps + 1,).
 
-    Raises ValueError unless 1 <= steps <= T.
+    Raises TypeError for what is no chain, ValueError unless 1 <= steps <= T.
     """
+    check_chain(chain)
     steps = chain.steps if steps is None else steps
     check_steps(steps)
     if steps > chain.steps:

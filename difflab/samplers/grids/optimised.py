@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ...checks import check_generator, is_whole
+from ...checks import brief, check_generator, is_whole
 from ...denoisers import Denoiser, Posterior
 from ...denoisers.base import Checked
 from .checks import check_steps
 from .levels import ends, grid_of
+
+MOST_LEVELS = 10_000  # of a table of all pairs of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +97,9 @@ class Search:
         return Optimised(times, value, before, time.perf_counter() - self._began, self.denoiser.calls)
 
 
-def check_count(name: str, value: int, least: int) -> None:
-    """Raises ValueError unless `value` is a whole number of at least `least`."""
+def check_count(name: str, value: int, least: int, most: int = 10**8) -> None:
+    """Raises ValueError unless `value` is a whole number from `least` to `most`."""
     if not is_whole(value, least):
-        raise ValueError(f"{name} must be a whole number, {least} or more, but got {value!r}.")
+        raise ValueError(f"{name} must be a whole number, {least} or more, but got {brief(value)}.")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most:,}, but got {brief(value)}.")

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ...chain import MarkovChain, check_chain
-from ...checks import is_whole
+from ...checks import brief, is_whole
 from .checks import check_steps
 
 
@@ -29,10 +29,11 @@ def leading(chain: MarkovChain, steps: int, *, offset: int = 0) -> Tensor:
     """
     _check(chain, steps)
     k = 1 + np.arange(steps)[::-1] * (chain.steps // steps)
-    if not is_whole(offset, 0) or k[0] + offset > chain.steps:
+    room = chain.steps - int(k[0])
+    if not is_whole(offset, 0) or offset > room:
         raise ValueError(
-            f"The offset of {steps} leading steps of {chain.steps} must be a whole number from 0 to"
-            f" {chain.steps - k[0]}, but got {offset!r}."
+            f"The offset of {steps} leading steps of {chain.steps} must be a whole number from 0 to {room}, but got"
+            f" {brief(offset)}."
         )
     return _times(chain, k + offset)
 

@@ -28,7 +28,7 @@ def starts(
 
     if x is not None:
         check_samples(x, shape if shape is not None else getattr(denoiser, "shape", None))
-        if len(x) == 0:
+        if len(x) == 0 or x.is_meta:
             raise ValueError("A grid is found for points to start from, but x holds none.")
         return next(sample(denoiser, DDIM(), [t, 0.0], x=x)).x
     check_count("n", n, 1)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from ...checks import tensor_of
+from ...checks import brief, tensor_of
 from ...schedules import FIRST_T, Schedule
 from .checks import check_decreasing, check_schedule
 from .levels import times_of
@@ -30,9 +30,11 @@ def tabulated(
     outside [0, 1], and levels that the schedule does not have.
     """
     check_schedule(schedule)
-    if of not in ("t", "log_snr", "sigma"):
-        raise ValueError(f'A table of a grid holds "t", "log_snr" or "sigma", but got of={of!r}.')
-    table = tensor_of(values, "The values of a grid").detach().flatten()
+    if not isinstance(of, str) or of not in ("t", "log_snr", "sigma"):
+        raise ValueError(f'A table of a grid holds "t", "log_snr" or "sigma", but got of={brief(of)}.')
+    table = tensor_of(values, "The values of a grid").detach()
+    if table.ndim != 1:
+        raise ValueError(f"The values of a grid are one row of numbers, but got the shape {tuple(table.shape)}.")
     if bool(table.isnan().any()):
         raise ValueError("The values of a grid must be numbers, but there is a nan among them.")
     if of != "t":
