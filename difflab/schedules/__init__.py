@@ -1,10 +1,11 @@
 """Noise schedules: one class per formula, named after it; each knows alpha, sigma, their rates, log-SNR and its inverse."""
 
-from .base import FIRST_T, REACHED, NoiseNotReached, Schedule, kl_to_prior, warn_unless_noise
+from .base import FIRST_T, Schedule
 from .cosine import VPCosine
 from .exploding import EDM, Geometric
 from .flow import Flow
 from .learned import Learned, LearnedSnapshot
+from .level import Level
 from .linear import VPLinear, VPSong
 from .log_snr import VPLogSNRLinear
 from .quadratic import VPQuadratic, VPScaledLinear
@@ -12,6 +13,7 @@ from .registry import SCHEDULES, schedule_from
 from .sigmoid import VPBetaSigmoid, VPSigmoid
 from .subvp import SubVP
 from .tabulated import Tabulated
+from .terminal import REACHED, NoiseNotReached, kl_to_prior, warn_unless_noise
 from .zero_snr import ZeroTerminalSNR
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Geometric",
     "Learned",
     "LearnedSnapshot",
+    "Level",
     "NoiseNotReached",
     "Schedule",
     "SubVP",

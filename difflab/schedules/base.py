@@ -13,54 +13,25 @@ alpha = 1, sigma = 0: that point is the data itself, whatever the level just abo
 from __future__ import annotations
 
 import math
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, fields
 from functools import cached_property
 from numbers import Real
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from ..checks import is_number, is_whole
+from ..checks import is_whole
 from ..device import in_float64
+from .level import Level as Level
+from .terminal import kl_to_prior
 
 FIRST_T = 1e-9  # the lowest noise level of a schedule; t = 0 itself is data
-REACHED = 0.01  # nats/dim of L_T that count as noise: a hundredth of what one halving of the width costs
 _HERE = torch.device("cpu")  # where numbers and tables are, whatever torch's default device may be at the moment
 _REMEMBERED = 2**16  # noise levels of one schedule
 _BISECTIONS = 64  # of log t, which spans 21: down to 1e-18, below what float64 tells apart
-
-
-class NoiseNotReached(UserWarning):
-    """The last noise level still shows the data: L_T, which no network can lower, is above REACHED."""
-
-
-def warn_unless_noise(what: object, left: float, stacklevel: int = 2) -> None:
-    """Warns NoiseNotReached if `left`, the L_T of `what` in nats/dim, is above REACHED. `stacklevel` as of `warnings.warn`."""
-    if left > REACHED:
-        warnings.warn(
-            f"{what} does not reach noise: for data of second moment 1, L_T is {left:.2g} nats/dim"
-            f" ({left / math.log(2):.2g} bits/dim), which no denoiser can make up for; it should be below {REACHED:g}.",
-            NoiseNotReached,
-            stacklevel=stacklevel + 1,
-        )
-
-
-class Level(NamedTuple):
-    """One noise level as plain numbers: they multiply a tensor of any dtype, wherever it is, at no cost."""
-
-    t: float
-    alpha: float
-    sigma: float
-    log_snr: float
-
-    @property
-    def ratio(self) -> float:
-        """sigma / alpha, the noise level beside data that keep their size; inf where alpha = 0."""
-        return self.sigma / self.alpha if self.alpha else math.inf
 
 
 class Schedule(ABC):
@@ -153,8 +124,24 @@ class Schedule(ABC):
         known[found.t] = found
         return found
 
+    def level_of_log_snr(self, log_snr: float) -> Level:
+        """The noise level with this log-SNR in nats, remembered too. Raises as `t_of_log_snr`, whose ends it has."""
+        known = self._times
+        t = known.get(log_snr)
+        if t is None:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            t = known[float(log_snr)] = float(self.t_of_log_snr(log_snr))
+        return self.level(t)
+
     @cached_property
     def _levels(self) -> dict[float, Level]:
+        """By t."""
+        return {}
+
+    @cached_property
+    def _times(self) -> dict[float, float]:
+        """By log-SNR."""
         return {}
 
     def rates(self, t: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -263,23 +250,6 @@ def level_times(schedule: Schedule, steps: int) -> Tensor:
         return torch.arange(steps + 1, dtype=torch.float64, device=_HERE) / steps
     levels = torch.linspace(1, 0, steps, dtype=torch.float64, device=_HERE).flip(0)  # a single level is t = 1
     return torch.cat([levels.new_zeros(1), levels.clamp(min=FIRST_T)])
-
-
-def kl_to_prior(alpha: float, sigma: float, prior_std: float = 1.0, second_moment: float = 1.0) -> float:
-    """KL(N(alpha x_0, sigma^2) || N(0, p^2)) in nats per dimension, averaged over data of this E x_0^2.
-
-    (alpha^2 E x_0^2 + sigma^2) / 2 p^2 - 1/2 - log(sigma / p). ValueError if `second_moment` is negative or not finite, or
-    for standard deviations that are not above 0.
-    """
-    if not (is_number(alpha) and is_number(sigma) and is_number(prior_std) and sigma > 0 and prior_std > 0):
-        raise ValueError(
-            f"A KL divergence needs numbers, sigma and prior_std above 0, but got alpha={alpha!r}, sigma={sigma!r},"
-            f" prior_std={prior_std!r}."
-        )
-    if not is_number(second_moment) or second_moment < 0:
-        raise ValueError(f"The second moment of data, E x_0^2, is a number of 0 or more, but got {second_moment!r}.")
-    excess = (sigma - prior_std) * (sigma + prior_std) / prior_std**2  # sigma^2 / p^2 - 1
-    return (alpha / prior_std) ** 2 * second_moment / 2 + (excess - math.log1p(excess)) / 2
 
 
 def _real(name: str, value: float | Tensor, least: float, most: float, meaning: str) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from ..device import in_float64
-from .base import Level
+from .level import Level
 from .log_snr import VPLogSNRLinear
 from .preserving import ByLogSNR
 
@@ -145,6 +145,10 @@ class Learned(MonotoneNetwork, nn.Module):
     @property
     def _levels(self) -> dict[float, Level]:  # type: ignore[override]
         return {}  # it moves: nothing is remembered
+
+    @property
+    def _times(self) -> dict[float, float]:  # type: ignore[override]
+        return {}
 
     def t_of_log_snr(self, log_snr: float | Tensor) -> Tensor:
         """As of every schedule; no gradient goes through it."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from difflab.chain import MarkovChain
-from difflab.schedules import FIRST_T, Schedule, VPCosine, VPLinear, VPScaledLinear, schedule_from
+from difflab.schedules import FIRST_T, Learned, Schedule, VPCosine, VPLinear, VPScaledLinear, schedule_from
 
 U = 1.2e-16
 GAMMA = 16 * U / 1e-5  # the relative error of log alpha_bar where Stirling's series is summed, at worst
@@ -322,3 +322,20 @@ def test_works_under_vmap():
     """Where a score model is differentiated row by row, a time has no value to check."""
     t = torch.rand(4, dtype=torch.float64)
     assert torch.equal(torch.vmap(VPCosine().log_snr)(t), VPCosine().log_snr(t))
+
+
+def test_remembers_the_level_of_a_log_snr(schedule):
+    due = [float(schedule.t_of_log_snr(value)) for value in (-3.0, 0.5, math.inf)]
+    for _ in range(2):  # asked anew, and as remembered
+        assert [schedule.level_of_log_snr(value) for value in (-3.0, 0.5, math.inf)] == [schedule.level(t) for t in due]
+
+
+def test_remembers_nothing_of_a_schedule_that_moves():
+    learned = Learned()
+    before = learned.level_of_log_snr(1.0), learned.level(0.5)
+    with torch.no_grad():
+        learned.log_snr_max += 2
+    after = learned.level_of_log_snr(1.0), learned.level(0.5)
+    assert after[0].log_snr == pytest.approx(1.0, abs=1e-9)
+    assert before[0].t != after[0].t
+    assert before[1].log_snr != after[1].log_snr

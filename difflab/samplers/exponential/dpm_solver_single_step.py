@@ -6,7 +6,6 @@ Between t and s the levels lie at fractions of the distance in log-SNR, so that 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from torch import Tensor
 
@@ -19,8 +18,6 @@ from ..base import Sampler, State
 from ..knobs import check_choice
 from .integrals import distance, through_two, weights, whole
 from .step import from_x0
-
-_REMEMBERED = 2**14
 
 
 @dataclass(frozen=True)
@@ -92,24 +89,17 @@ def third_order(
     x0_first = denoiser(y, first.t).mean
     y = from_x0(x, t, second, _line(t, first, second, rule), ((t, x0), (first, x0_first)))
     x0_second = denoiser(y, second.t).mean
-    if (
-        rule == "midpoint"
-    ):  # the nodes 0 and 2/3 are Radau's: the line through them integrates parabolas too, but for O(h^4)
+    if rule == "midpoint":
+        # the nodes 0 and 2/3 are Radau's: the line through them integrates parabolas too, but for O(h^4)
         return from_x0(x, t, s, _line(t, second, s, "exact"), ((t, x0), (second, x0_second))), x0_second
     nodes = (0.0, distance(t, first), distance(t, second))
-    return from_x0(
-        x, t, s, weights(nodes, distance(t, s), -1.0), ((t, x0), (first, x0_first), (second, x0_second))
-    ), x0_second
+    values = ((t, x0), (first, x0_first), (second, x0_second))
+    return from_x0(x, t, s, weights(nodes, distance(t, s), -1.0), values), x0_second
 
 
 def between(schedule: Schedule, t: Level, s: Level, fraction: float) -> Level:
-    """The level of `schedule` that lies this fraction of the distance in log-SNR from `t` towards `s`, remembered."""
-    return schedule.level(_time(schedule, t.log_snr + fraction * (s.log_snr - t.log_snr)))
-
-
-@lru_cache(_REMEMBERED)
-def _time(schedule: Schedule, log_snr: float) -> float:
-    return float(schedule.t_of_log_snr(log_snr))
+    """The level of `schedule` that lies this fraction of the distance in log-SNR from `t` towards `s`."""
+    return schedule.level_of_log_snr(t.log_snr + fraction * (s.log_snr - t.log_snr))
 
 
 def _line(t: Level, node: Level, s: Level, rule: str) -> tuple[float, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 
 from torch import Tensor
@@ -93,13 +92,7 @@ class EDMStochastic(Sampler):
         gamma = min(self.churn / steps, _MOST_CHURN)
         if gamma == 0 or here.t == 1 or not self.lowest <= here.ratio <= self.highest:
             return here
-        frozen = getattr(schedule, "frozen", None)  # a learned schedule moves: what is remembered is the one of now
-        return _raised(schedule if frozen is None else frozen(), here.log_snr - 2 * math.log1p(gamma))
+        return schedule.level_of_log_snr(here.log_snr - 2 * math.log1p(gamma))
 
     def default_grid(self, schedule: Schedule, evaluations: int) -> Tensor:
         return grids.compact(schedule, steps_for(evaluations))
-
-
-@lru_cache(maxsize=2**14)
-def _raised(schedule: Schedule, log_snr: float) -> Level:
-    return schedule.level(float(schedule.t_of_log_snr(log_snr)))
