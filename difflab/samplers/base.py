@@ -158,7 +158,7 @@ def sample(
     checked = denoiser if type(denoiser) is NetworkDenoiser else Checked(denoiser)
     if grid is None:
         grid = method.default_grid(denoiser.schedule, evaluations)
-    times = _times(grid)
+    times = times_of(grid)
     method.check_grid(times)
     if not isinstance(quiet, bool):
         raise TypeError(f"quiet must be True or False, but got {brief(quiet)}.")
@@ -216,7 +216,7 @@ def _budget(grid: Tensor | Sequence[float] | None, evaluations: int | None) -> i
     if grid is not None:
         if evaluations is not None:
             raise ValueError("Give either a grid or a number of evaluations, for which the sampler chooses one.")
-        return len(_times(grid)) - 1
+        return len(times_of(grid)) - 1
     if evaluations is None:
         return _EVALUATIONS
     if not is_whole(evaluations) or evaluations > _MOST_EVALUATIONS:
@@ -227,7 +227,8 @@ def _budget(grid: Tensor | Sequence[float] | None, evaluations: int | None) -> i
     return int(evaluations)
 
 
-def _times(grid: Tensor | Sequence[float]) -> tuple[float, ...]:
+def times_of(grid: Tensor | Sequence[float]) -> tuple[float, ...]:
+    """The times of a grid as plain numbers. ValueError for what is no row of them."""
     if isinstance(grid, tuple) and all(type(t) is float for t in grid):
         return grid
     what = "A grid's times, first to last,"

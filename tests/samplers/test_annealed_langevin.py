@@ -220,6 +220,8 @@ def test_a_step_that_explodes_is_stopped_with_the_stable_one():
         ({"steps_per_level": 2.5}, "not 2.5"),
         ({"epsilon": 0.0}, "epsilon must be above 0, or None, but got 0.0"),
         ({"epsilon": math.inf}, "but got inf"),
+        ({"denoise": "no"}, "denoise must be True or False, but got 'no'"),
+        ({"convention": ["v1"]}, r"is 'v1' or 'v2', but got \['v1'\]"),
         ({"convention": "v3"}, "is 'v1' or 'v2', but got 'v3'"),
     ],
 )

@@ -130,5 +130,19 @@ def test_takes_states_of_any_sampler_and_refuses_what_are_none():
     for wrong in (torch.zeros(3, 2, 1), torch.zeros(10), torch.zeros(10, 0, 1), torch.zeros(10, 2, dtype=torch.int64)):
         with pytest.raises(ValueError, match=r"4 steps or more of 1 row or more, but got \("):
             effective_sample_size(wrong)
+    for wrong in (torch.zeros(10, 2, 0), torch.zeros(10, 2, 1, device="meta")):
+        with pytest.raises(ValueError, match="4 steps or more of 1 row or more, but got"):
+            autocorrelation(wrong)
     with pytest.raises(ValueError, match="nan or inf"):
         autocorrelation(torch.full((5, 2, 1), math.nan))
+
+
+def test_refuses_runs_that_do_not_belong_together():
+    oracle, grid = ExactDenoiser(GaussianMixture.ring(), VPCosine()), grids.constant(0.3, 5)
+    walks = [state for n in (3, 4) for state in sample(oracle, MALA(), grid, n=n)]
+    for look in (acceptance, autocorrelation, lambda states: mode_mass_over_time(states, oracle)):
+        with pytest.raises(ValueError, match=r"are of several runs, of different .*: look at each by itself"):
+            look(walks)
+    for wrong in (3, Trajectory.of(walks[:6]), torch.zeros(3)):
+        with pytest.raises(TypeError, match="states that sample yields, which a Trajectory forgets, but got"):
+            acceptance(wrong)

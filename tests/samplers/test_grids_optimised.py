@@ -354,7 +354,7 @@ def test_searches_refuse_in_one_sentence(search, call, error, words):
         (lambda: grids.gits(oracle(), 3, x=torch.zeros(4, DIM, device="meta")), ValueError, "x holds none"),
         (lambda: grids.align_your_steps(oracle(), 3, torch.zeros(4, DIM, device="meta")), ValueError, "needs examples"),
         (lambda: grids.ld3(oracle(), 10**6, DDIM()), ValueError, "at most 1,000, but got 1000000"),
-        (lambda: grids.gits(oracle(), 3, gamma=0), ValueError, "gamma, .* above 0, but got 0"),
+        (lambda: grids.gits(oracle(), 3, gamma=0), ValueError, "gamma, .* above 0 and at most 10, but got 0"),
         (lambda: grids.gits(oracle(), 3, Ancestral()), ValueError, "draws noise: find one with align_your_steps"),
         (lambda: grids.gits(oracle(), 3, "DDIM"), TypeError, "a sampler such as DDIM.., but got 'DDIM'"),
         (lambda: grids.ld3(oracle(), 3, DDIM(0.5)), ValueError, "draws noise: find one with align_your_steps"),

@@ -8,7 +8,7 @@ import torch
 from walks import ORACLE, T, exact, imbalance, ks, walk
 
 from difflab.data import GaussianMixture
-from difflab.denoisers import ExactDenoiser
+from difflab.denoisers import ExactDenoiser, Posterior
 from difflab.samplers import HMC, MALA, NoisePool, State, final, grids, sample
 from difflab.samplers.walks.density import density_of
 from difflab.samplers.walks.hmc import leapfrog
@@ -200,3 +200,19 @@ def test_a_wild_trajectory_is_rejected_and_an_empty_batch_is_one():
     assert torch.equal(states[-1].x, x)
     assert not bool(states[-1].memory.accepted.any())
     assert final(sample(ORACLE, HMC(), grids.constant(T, 2), n=0)).shape == (0, 1)
+
+
+def test_no_answer_on_the_way_is_no_reason_to_stand_still():
+    """The point halfway lies beyond 5 of nearly all rows, where there is no answer; so the end is none, which is far from all."""
+
+    class Holed:
+        schedule, shape = ORACLE.schedule, (1,)
+
+        def __call__(self, x_t, t, labels=None):
+            return Posterior(torch.where(x_t.abs() > 5, torch.nan, x_t))
+
+        def log_prob(self, x_t, t):
+            return -x_t.square().sum(1)
+
+    with pytest.raises(FloatingPointError, match="The denoiser returned nan or inf at t = "):
+        final(sample(Holed(), HMC(20.0, leapfrog=2), grids.constant(T, 3), x=torch.zeros(50, 1, dtype=torch.float64)))

@@ -239,6 +239,8 @@ def test_answers_of_a_log_density_are_looked_at():
         ({"log_prob": 3}, TypeError, "log_prob must be a function of"),
         ({"path": 6}, ValueError, "2 to 5, but got 6"),
         ({"path": True}, ValueError, "2 to 5, but got True"),
+        ({"path": [3]}, ValueError, r"2 to 5, but got \[3\]"),
+        ({"step_size": 10**400}, ValueError, "must be above 0, .* but got 1000"),
         ({"path": "3"}, ValueError, "2 to 5, but got '3'"),
         ({"path": 2, "log_prob": ORACLE.log_prob}, ValueError, "Give either log_prob"),
     ],

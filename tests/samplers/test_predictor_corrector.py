@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
@@ -190,6 +191,8 @@ def test_one_step_is_the_posterior_mean():
         ({"snr": 1.0}, "but got 1.0"),
         ({"snr": None}, "but got None"),
         ({"corrections": -1}, "whole number of steps, 0 or more, but got -1"),
+        ({"predictor": np.ones(2)}, "'ancestral' or 'reverse diffusion', but got array"),
+        ({"norms": np.ones(2)}, "'expected' or each 'row', but got array"),
         ({"norms": "batch"}, "'expected' or each 'row', but got 'batch'"),
     ],
 )

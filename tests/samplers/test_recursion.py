@@ -17,6 +17,7 @@ from difflab.samplers import (
     PredictorCorrector,
     grids,
     sample,
+    stable_step,
 )
 from difflab.samplers.walks.recursion import measured_variance, predicted_variance, stationary_variance
 from difflab.schedules import Flow, Geometric, VPCosine
@@ -102,6 +103,24 @@ def test_refuses_what_has_no_recursion():
             predicted_variance(Langevin(), wrong, grids.constant(0.3, 4))
     with pytest.raises(ValueError, match="Langevin stays at one noise level"):
         predicted_variance(Langevin(), oracle, grid)
+    for sampler in ("Langevin", None, Langevin):
+        with pytest.raises(TypeError, match=r"^There is no recursion for the variance of"):
+            predicted_variance(sampler, oracle, grid)
+        with pytest.raises(TypeError, match="does not stay at one noise level"):
+            stationary_variance(sampler, oracle, 0.3)
+    for start in (-1.0, math.nan, [1.0] * 3, [[1.0, 1.0]]):
+        with pytest.raises(ValueError, match="start is one number, or 2 of them, of 0 or more, but got"):
+            predicted_variance(PredictorCorrector(), oracle, grid, start)
+    with pytest.raises(ValueError, match="must be real numbers, but got 'a'"):
+        predicted_variance(PredictorCorrector(), oracle, "a")
+    for t in (0.0, 1.5, "0.3", None):
+        with pytest.raises(ValueError, match="settles at a noise level, 0 < t <= 1, but got t = "):
+            stationary_variance(Langevin(), oracle, t)
+        with pytest.raises(ValueError, match="must have 0 < t <= 1, but got t = "):
+            stable_step(oracle, t)
+    *_, sample_of_one = sample(ExactDenoiser(GaussianMixture(None, [[0.0]], 1.0), VPCosine()), DDIM(), n=3)
+    with pytest.raises(ValueError, match=r"states are of samples \(1,\), but the data's are \(2,\)"):
+        measured_variance([sample_of_one], oracle)
     with pytest.raises(ValueError, match="two rows or more, but these states have 1"):
         measured_variance(list(sample(oracle, DDIM(), n=1)), oracle)
     assert math.isfinite(float(predicted_variance(PredictorCorrector(), oracle, grid).sum()))

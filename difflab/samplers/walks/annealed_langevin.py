@@ -25,6 +25,7 @@ from ...denoisers import Denoiser
 from ...schedules import Schedule
 from .. import grids
 from ..base import Sampler, State
+from ..knobs import check_flag
 from .one_level import is_far, stopped, why_it_diverged
 
 _langevin_step = cache(langevin_step)  # every step of a walk asks for the same one
@@ -69,7 +70,8 @@ class AnnealedLangevin(Sampler):
             raise ValueError(f"Annealed Langevin needs 1 step per level or more, not {brief(self.steps_per_level)}.")
         if self.epsilon is not None and (not is_number(self.epsilon) or self.epsilon <= 0):
             raise ValueError(f"The step size epsilon must be above 0, or None, but got {brief(self.epsilon)}.")
-        if self.convention not in ("v1", "v2"):
+        check_flag("denoise", self.denoise)
+        if not isinstance(self.convention, str) or self.convention not in ("v1", "v2"):
             raise ValueError(f"The convention of annealed Langevin is 'v1' or 'v2', but got {brief(self.convention)}.")
 
     @property

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...checks import brief
+from ...checks import brief, is_whole
 from ...denoisers import Conditioned, Denoiser, ExactDenoiser
 from ...denoisers.base import Checked
 from ...device import has_float64
@@ -125,7 +125,7 @@ def check_density(log_prob: object, path: object) -> None:
         raise TypeError(
             f"log_prob must be a function of (x, t) with one number for each row, but got {brief(log_prob)}."
         )
-    if path is not None and (isinstance(path, bool) or path not in _LOBATTO):
+    if path is not None and (not is_whole(path) or path not in _LOBATTO):
         raise ValueError(f"path is the number of points that a score is integrated by, 2 to 5, but got {brief(path)}.")
     if log_prob is not None and path is not None:
         raise ValueError("Give either log_prob, a log-density, or path, to do without one.")

@@ -34,6 +34,8 @@ def frames(states: States) -> list[tuple[float, Tensor]]:
         raise TypeError(f"This looks at the states that sample yields, or at a Trajectory, but got {brief(found)}.")
     if not found:
         raise ValueError("There are no states to look at: give all that sample yields, as a list.")
+    if len({state.x.shape for state in found}) > 1:
+        raise ValueError("These states are of several runs, of different shapes: look at each by itself.")
     return [(state.t, state.x) for state in found]
 
 
@@ -45,12 +47,18 @@ def acceptance(states: Iterable[State], skip: int = 0) -> Estimate:
     """
     if not is_whole(skip, 0):
         raise ValueError(f"The number of steps to skip is a whole number, 0 or more, but got {brief(skip)}.")
+    if isinstance(states, Tensor | Trajectory) or not isinstance(states, Iterable):
+        raise TypeError(
+            f"What a walk accepted is in the states that sample yields, which a Trajectory forgets, but got {brief(states)}."
+        )
     chains = [state.memory for state in states if isinstance(getattr(state, "memory", None), Chain)][skip:]
     if not chains:
         raise ValueError(
             "None of these states is one that a Metropolis sampler has led to (after those to skip): acceptance is that of"
             " MALA and HMC, from all states of their run."
         )
+    if len({len(chain.probability) for chain in chains}) > 1:
+        raise ValueError("These states are of several runs, of different numbers of rows: look at each by itself.")
     by_row = torch.stack([chain.probability for chain in chains]).double().mean(0).cpu()
     if len(by_row) < 2:
         raise ValueError(
@@ -125,10 +133,11 @@ def mode_mass_over_time(states: States, oracle: ExactDenoiser) -> ModeMassOverTi
 def _stacked(chains: States | Tensor) -> Tensor:
     if not isinstance(chains, Tensor):
         chains = torch.stack([x for _, x in frames(chains)])
-    if chains.ndim < 2 or len(chains) < 4 or chains.shape[1] < 1 or not chains.is_floating_point():
+    good = chains.ndim >= 2 and chains.is_floating_point() and not chains.is_meta
+    if not good or len(chains) < 4 or 0 in chains.shape[1:]:
         raise ValueError(
             "Chains are numbers of the shape (steps, n, *shape), with 4 steps or more of 1 row or more, but got"
-            f" {tuple(chains.shape)} of {chains.dtype}."
+            f" {tuple(chains.shape)} of {chains.dtype} on {chains.device}."
         )
     x = chains.detach().cpu().double()
     if not bool(x.isfinite().all()):

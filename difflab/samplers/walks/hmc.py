@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...checks import brief, is_whole
+from ...checks import brief, is_seen, is_whole
 from ...denoisers.base import beside
 from ...schedules.base import Level
 from .density import Density, Point, dot, widest
@@ -61,17 +61,28 @@ class HMC(Metropolis):
     def propose(self, density: Density, here: Point, size: Tensor, z: Tensor) -> Proposal:
         there, momentum, rise = leapfrog(density, here, z, size, self.leapfrog)
         spent = self.leapfrog * (1 + density.evaluations_of_a_rise)
-        return Proposal(there, rise + (dot(z, z) - dot(momentum, momentum)) / 2, spent)
+        way: list[Point] = []
+        if is_seen(there.x, torch.isnan):  # it went to infinity, or there was no answer on the way: once more, to look
+            leapfrog(density, here, z, size, self.leapfrog, way)
+            spent *= 2
+        return Proposal(there, rise + (dot(z, z) - dot(momentum, momentum)) / 2, spent, way)
 
 
-def leapfrog(density: Density, here: Point, momentum: Tensor, size: Tensor, steps: int) -> tuple[Point, Tensor, Tensor]:
-    """`steps` steps of length `size` (n,) from (here, momentum): where they end, the momentum there, the rise of log p_t (n,)."""
+def leapfrog(
+    density: Density, here: Point, momentum: Tensor, size: Tensor, steps: int, way: list[Point] | None = None
+) -> tuple[Point, Tensor, Tensor]:
+    """`steps` steps of length `size` (n,) from (here, momentum): where they end, the momentum there, the rise of log p_t (n,).
+
+    The points where they arrive are appended to `way`, if it is given.
+    """
     h, start = beside(size, here.x), here
     rise = torch.zeros(len(here.x), dtype=widest(here.x), device=here.x.device)
     for left in reversed(range(steps)):
         momentum = momentum + h / 2 * here.score
         there = density.at(here.x + h * momentum, log_p=left == 0)
         momentum = momentum + h / 2 * there.score
+        if way is not None:
+            way.append(there)
         if density.log_prob is None:  # along the way as it was gone
             rise = rise + density.rise(here, there)
         here = there

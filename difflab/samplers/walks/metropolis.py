@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -25,11 +26,12 @@ from .one_level import OneLevel, limit
 
 
 class Proposal(NamedTuple):
-    """Where a chain may go, log r (n,) above, and the evaluations that it took."""
+    """Where a chain may go, log r (n,) above, the evaluations that it took, and points on the way that have to be looked at."""
 
     there: Point
     log_ratio: Tensor
     evaluations: int
+    between: Sequence[Point] = ()
 
 
 class Chain(NamedTuple):
@@ -113,11 +115,11 @@ class Metropolis(OneLevel):
             here, evaluations = density.at(x), 1
             adapted = Adapted.begun(first, torch.zeros(len(x), dtype=widest(x), device=x.device))
         size, z = adapted.log_size.exp(), state.noise.step(x, state.index)
-        there, log_ratio, spent = self.propose(density, here, size, z)
+        there, log_ratio, spent, between = self.propose(density, here, size, z)
         accepted = _log_uniform(state, log_ratio) < log_ratio  # False where it is nan: nobody goes to infinity
         probability = log_ratio.clamp(max=0.0).exp().nan_to_num(0.0)
         after = _chosen(accepted, here, there)
-        for asked in (here, there) if evaluations else (there,):
+        for asked in (*([here] if evaluations else []), *between, there):
             after = _stopped(after, asked, limit(denoiser, state.t))
         adapted = adapted.after(probability, self.target, self.warm_up, first)
         memory = Chain(after, adapted, size, probability, accepted)

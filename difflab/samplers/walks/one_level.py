@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...checks import brief, is_number
 from ...data import GaussianMixture
 from ...denoisers import Conditioned, Denoiser, ExactDenoiser
 from ...denoisers.base import Checked
@@ -72,9 +73,10 @@ def stable_step(denoiser: Denoiser, t: float) -> float:
     Below it a step by the exact score cannot overshoot. For a Gaussian it is sharp. What a network says far from its data
     no bound knows of. Raises TypeError for what is no denoiser, ValueError for a time outside of (0, 1].
     """
-    level = Checked(denoiser).schedule.level(t)
-    if not level.sigma > 0:
-        raise ValueError(f"A noise level must have 0 < t <= 1, but got t = {t}.")
+    schedule = Checked(denoiser).schedule
+    if not is_number(t) or not 0 < t <= 1:
+        raise ValueError(f"A noise level must have 0 < t <= 1, but got t = {brief(t)}.")
+    level = schedule.level(t)
     return 2 * (level.alpha**2 * least_variance(denoiser) + level.sigma**2)
 
 

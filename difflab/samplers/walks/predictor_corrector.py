@@ -61,7 +61,7 @@ class PredictorCorrector(Sampler):
     random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.predictor not in _PREDICTORS:
+        if not isinstance(self.predictor, str) or self.predictor not in _PREDICTORS:
             raise ValueError(f"The predictor is 'ancestral' or 'reverse diffusion', but got {brief(self.predictor)}.")
         if not is_number(self.snr) or not 0 < self.snr < 1:
             raise ValueError(
@@ -70,7 +70,7 @@ class PredictorCorrector(Sampler):
             )
         if not is_whole(self.corrections, 0):
             raise ValueError(f"Corrections are a whole number of steps, 0 or more, but got {brief(self.corrections)}.")
-        if self.norms not in _NORMS:
+        if not isinstance(self.norms, str) or self.norms not in _NORMS:
             raise ValueError(f"The corrector's norms are 'expected' or each 'row', but got {brief(self.norms)}.")
 
     @property

@@ -18,11 +18,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ...checks import brief
+from ...checks import brief, is_number, tensor_of
 from ...data import GaussianMixture
 from ...denoisers import ExactDenoiser
 from ...schedules.base import Level
-from ..base import Sampler, prior_std
+from ..base import Sampler, prior_std, times_of
 from .annealed_langevin import AnnealedLangevin
 from .diagnostics import States, frames
 from .langevin import Langevin
@@ -44,14 +44,19 @@ def predicted_variance(
         isinstance(sampler, PredictorCorrector) and sampler.norms == "row"
     ):
         raise TypeError(
-            f"There is no recursion for the variance of {sampler.label}: its steps are known to be linear of Langevin,"
+            f"There is no recursion for the variance of {_called(sampler)}: its steps are known to be linear of Langevin,"
             " AnnealedLangevin and PredictorCorrector with expected norms."
         )
     widths, schedule = _widths(oracle), oracle.schedule
-    times = tuple(torch.as_tensor(grid, dtype=torch.float64, device="cpu").tolist())
+    times = times_of(grid)
     sampler.check_grid(times)
     first = prior_std(schedule, times[0]) ** 2 if start is None else start
-    v = torch.as_tensor(first, dtype=torch.float64, device="cpu").expand(len(widths)).clone()
+    v = tensor_of(first, "The variance at the start").detach()
+    if v.shape not in ((), widths.shape) or not bool(((v >= 0) & v.isfinite()).all()):
+        raise ValueError(
+            f"The variance at the start is one number, or {len(widths)} of them, of 0 or more, but got {brief(start)}."
+        )
+    v = v.expand(len(widths)).clone()
     found = [v]
     for i, (t, s) in enumerate(pairwise(times)):
         here, there = schedule.level(t), schedule.level(s)
@@ -74,6 +79,8 @@ def stationary_variance(sampler: Sampler, oracle: ExactDenoiser, t: float) -> Te
 
     Raises TypeError for a sampler that does not stay at one level.
     """
+    if not is_number(t) or not 0 < t <= 1:
+        raise ValueError(f"A walk settles at a noise level, 0 < t <= 1, but got t = {brief(t)}.")
     total = _total(_widths(oracle), oracle.schedule.level(t))
     if isinstance(sampler, Metropolis):
         return total
@@ -81,7 +88,7 @@ def stationary_variance(sampler: Sampler, oracle: ExactDenoiser, t: float) -> Te
         left = 1 - sampler.step_size / (2 * total)
         return torch.where(left > 0, total / left, torch.inf)
     raise TypeError(
-        f"{sampler.label} does not stay at one noise level: what it settles at is known of Langevin, MALA, HMC."
+        f"{_called(sampler)} does not stay at one noise level: what it settles at is known of Langevin, MALA, HMC."
     )
 
 
@@ -94,6 +101,8 @@ def measured_variance(states: States, oracle: ExactDenoiser) -> tuple[Tensor, Te
     basis = torch.linalg.eigh(torch.from_numpy(data.covariances[0])).eigenvectors
     found = []
     for _, x in frames(states):
+        if x.shape[1:] != data.shape:
+            raise ValueError(f"These states are of samples {tuple(x.shape[1:])}, but the data's are {data.shape}.")
         if len(x) < 2:
             raise ValueError(f"A variance needs two rows or more, but these states have {len(x)}.")
         found.append((x.detach().cpu().double().flatten(1) @ basis).var(0))
@@ -138,3 +147,7 @@ def _gaussian(oracle: ExactDenoiser) -> GaussianMixture:
 
 def _widths(oracle: ExactDenoiser) -> Tensor:
     return torch.linalg.eigvalsh(torch.from_numpy(_gaussian(oracle).covariances[0]))
+
+
+def _called(sampler: object) -> str:
+    return sampler.label if isinstance(sampler, Sampler) else brief(sampler)
