@@ -70,13 +70,7 @@ class DDIMInversion(Sampler):
         return grids.uniform(schedule, max(1, (evaluations + 1) // self.evaluations_per_step)).flip(0)
 
     def check_grid(self, times: tuple[float, ...]) -> None:
-        if len(times) < 2:
-            raise ValueError(f"A grid needs at least two times, but has {len(times)}.")
-        for t in times:
-            if not 0 <= t <= 1:
-                raise ValueError(
-                    f"Every time of a grid must lie in [0, 1], where 0 is data and 1 is noise, but one is {t}."
-                )
+        grids.check_times(times)
         for t, s in pairwise(times):
             if s <= t:
                 raise ValueError(
@@ -93,7 +87,7 @@ class DDIMInversion(Sampler):
             x = combined(sigma_s / sigma_t, state.x, alpha_s - alpha_t * sigma_s / sigma_t, x0)
         keep = sigma_t / sigma_s  # DDIM back is keep x_s + rest E[x_0 | x_s]
         rest = alpha_t - alpha_s * keep
-        var = width_of(getattr(denoiser, "denoiser", denoiser)) ** 2
+        var = width_of(denoiser) ** 2
         slope = keep + rest * alpha_s * var / (alpha_s**2 * var + sigma_s**2)
         if slope == 0:  # from data to nothing but noise in one step: no way leads back
             return state.moved(x, s, denoised=x0, evaluations=evaluations)

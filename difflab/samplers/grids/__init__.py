@@ -10,7 +10,7 @@ at the data.
 """
 
 from .align_your_steps import align_your_steps
-from .checks import check_constant, check_decreasing
+from .checks import check_constant, check_decreasing, check_times
 from .compact import compact
 from .constant import constant
 from .gits import gits
@@ -28,6 +28,7 @@ __all__ = [
     "align_your_steps",
     "check_constant",
     "check_decreasing",
+    "check_times",
     "compact",
     "constant",
     "gits",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...chain import MarkovChain, check_chain
-from .checks import check_steps
+from .checks import check_chain_has
 
 
 def of_chain(chain: MarkovChain, steps: int | None = None) -> Tensor:
@@ -16,9 +16,7 @@ def of_chain(chain: MarkovChain, steps: int | None = None) -> Tensor:
     """
     check_chain(chain)
     steps = chain.steps if steps is None else steps
-    check_steps(steps)
-    if steps > chain.steps:
-        raise ValueError(f"A chain of {chain.steps} steps has no sub-chain of {steps}.")
+    check_chain_has(chain, steps)
     if chain.schedule.reaches_data:
         k = torch.linspace(chain.steps, 0, steps + 1, dtype=torch.float64, device="cpu")
     else:

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...chain import MarkovChain, check_chain
+from ...chain import MarkovChain
 from ...checks import brief, is_whole
-from .checks import check_steps
+from .checks import check_chain_has
 
 
 def leading(chain: MarkovChain, steps: int, *, offset: int = 0) -> Tensor:
@@ -27,7 +27,7 @@ def leading(chain: MarkovChain, steps: int, *, offset: int = 0) -> Tensor:
 
     Raises TypeError for what is no chain, ValueError unless 1 <= steps <= T and the offset leaves all levels within the chain.
     """
-    _check(chain, steps)
+    check_chain_has(chain, steps)
     k = 1 + np.arange(steps)[::-1] * (chain.steps // steps)
     room = chain.steps - int(k[0])
     if not is_whole(offset, 0) or offset > room:
@@ -40,7 +40,7 @@ def leading(chain: MarkovChain, steps: int, *, offset: int = 0) -> Tensor:
 
 def trailing(chain: MarkovChain, steps: int) -> Tensor:
     """The times of `chain` at round(T - j T / steps), then 0: (steps + 1,). Raises as `leading`."""
-    _check(chain, steps)
+    check_chain_has(chain, steps)
     # cut, since for some numbers of steps (61 of 1000) numpy's count is one too many: 0, which stands for data already
     return _times(chain, np.arange(chain.steps, 0, -chain.steps / steps)[:steps])
 
@@ -50,17 +50,10 @@ def linspace(chain: MarkovChain, steps: int) -> Tensor:
 
     A single step is one from the lowest level: take `trailing`.
     """
-    _check(chain, steps)
+    check_chain_has(chain, steps)
     return _times(chain, 1 + np.linspace(0, chain.steps - 1, steps).round()[::-1])
 
 
 def _times(chain: MarkovChain, k: np.ndarray) -> Tensor:
     index = torch.from_numpy(k.round().astype(np.int64))
     return chain.times[torch.cat([index, index.new_zeros(1)])]
-
-
-def _check(chain: MarkovChain, steps: int) -> None:
-    check_chain(chain)
-    check_steps(steps)
-    if steps > chain.steps:
-        raise ValueError(f"A chain of {chain.steps} steps has no sub-chain of {steps}.")
