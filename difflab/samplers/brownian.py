@@ -20,6 +20,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from numbers import Real
 from threading import Lock
 from typing import Any
 
@@ -27,6 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checks import brief
 from .noise import NoisePool, normal
 
 _PATH = 2  # after the purposes of a NoisePool
@@ -53,6 +55,8 @@ class BrownianPath(NoisePool):
         Log-SNRs in nats, infinite ones too. Where both are the same to 2^-20 nats the path does not move, and it is the
         draw of the step as a `NoisePool` gives it. Raises ValueError for nan.
         """
+        if not isinstance(like, Tensor):
+            raise TypeError(f"Noise is drawn in the shape of a tensor, but got {brief(like)}.")
         terms = schauder(_units(first), _units(last))
         if not terms:
             return self.step(like, index, substep)
@@ -94,8 +98,8 @@ def schauder(first: int, last: int) -> dict[tuple[int, int], float]:
 
 
 def _units(log_snr: float) -> int:
-    if math.isnan(log_snr):
-        raise ValueError("A Brownian path is asked for log-SNRs, but got nan.")
+    if not isinstance(log_snr, Real) or log_snr != log_snr:
+        raise ValueError(f"A Brownian path is asked for log-SNRs, but got {brief(log_snr)}.")
     return round((min(max(log_snr, -_REACH), _REACH) + _REACH) / (2 * _REACH) * _WHOLE)
 
 

@@ -9,6 +9,7 @@ is its own. To start one costs a microsecond, where seeding a generator anew cos
 
 from __future__ import annotations
 
+import operator
 import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -65,10 +66,14 @@ class NoisePool(Noise):
 
     def start(self, n: int, shape: tuple[int, ...]) -> Tensor:
         """What x at the first time is made of: (n, *shape) float32 on the CPU."""
+        if not isinstance(shape, tuple | list):
+            raise ValueError(f"The shape of one sample is whole numbers such as (2,), but got {brief(shape)}.")
         return torch.from_numpy(normal((n, *shape), self.seed, _START))
 
     def step(self, like: Tensor, index: int, substep: int = 0) -> Tensor:
         """The noise of step `index`, in the shape, dtype and on the device of `like` (n, *shape)."""
+        if not isinstance(like, Tensor):
+            raise TypeError(f"Noise is drawn in the shape of a tensor, but got {brief(like)}.")
         z = torch.from_numpy(normal(like.shape, self.seed, _STEP, index, substep))
         return z if like.is_cpu and like.dtype is torch.float32 else z.to(like.device, like.dtype)
 
@@ -87,16 +92,26 @@ _stream = _Stream()
 def normal(shape: tuple[int, ...], seed: int, purpose: int, first: int = 0, second: int = 0) -> np.ndarray:
     """Standard normal float32 from the stream of this name: the first numbers of it, whatever the shape.
 
-    All parts of a name are whole numbers below 2^64.
+    All parts of a name are whole numbers below 2^64, else ValueError; so for a shape that is none.
     """
     stream = _stream
-    state: Any = {  # numbers do for its arrays
-        "bit_generator": "Philox",
-        "state": {"counter": (0, first, second, 0), "key": (seed, purpose)},  # the draws count up the first word
-        "buffer": (0, 0, 0, 0),
-        "buffer_pos": 4,  # used up: nothing of the last draw is left in it
-        "has_uint32": 0,
-        "uinteger": 0,
-    }
-    stream.bits.state = state
-    return stream.standard_normal(shape, dtype=np.float32)
+    try:
+        counter = (0, operator.index(first), operator.index(second), 0)  # the draws count up the first word
+        state: Any = {  # numbers do for its arrays
+            "bit_generator": "Philox",
+            "state": {"counter": counter, "key": (seed, purpose)},
+            "buffer": (0, 0, 0, 0),
+            "buffer_pos": 4,  # used up: nothing of the last draw is left in it
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        stream.bits.state = state
+    except (TypeError, OverflowError):
+        raise ValueError(
+            "A draw is named by the number of its step and one beside it, whole numbers from 0 to 2^64 - 1, but got"
+            f" {brief(first)} and {brief(second)}."
+        ) from None
+    try:
+        return stream.standard_normal(shape, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(f"Draws have a shape of whole numbers, 0 or more, but got {brief(shape)}.") from None

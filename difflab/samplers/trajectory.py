@@ -23,11 +23,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..checks import brief, is_whole
+from ..checks import brief, is_seen, is_whole
 from .base import State
 
 FORMAT = 1
 _WHAT = {"what": "trajectory", "format": FORMAT}
+_NEEDED = {"times", "states", "steps", "evaluations"}
 _LARGEST = torch.finfo(torch.float16).max
 
 
@@ -79,7 +80,16 @@ class Trajectory:
                 f" {tuple(self.denoised.shape)}."
             )
         row = self.states.shape[1:]
+        if is_seen(self.times, lambda t: ~((t >= 0) & (t <= 1))):
+            raise ValueError(f"A trajectory's times lie in [0, 1], but got {brief(self.times.tolist())}.")
+        if not isinstance(self.noise, dict):
+            raise TypeError(f"A trajectory's noise is a dict of draws by step, but got {brief(self.noise)}.")
         for step, z in self.noise.items():
+            if not is_whole(step, 0) or not isinstance(z, Tensor) or not z.is_floating_point():
+                raise TypeError(
+                    "A trajectory's noise is tensors of floating-point numbers by the number of a step, but got"
+                    f" {brief({step: z})}."
+                )
             if z.shape != row and z.shape[1:] != row:
                 raise ValueError(
                     f"The noise of step {step} must be shaped as x, {tuple(row)}, but got {tuple(z.shape)}."
@@ -104,14 +114,24 @@ class Trajectory:
             noise: keep the draws of every step, `State.z`.
             denoised: keep E[x_0 | x_t] beside each frame.
 
-        Raises ValueError for numbers that keep nothing, or for no states at all.
+        Raises ValueError for numbers that keep nothing, for no states at all or for those of several runs, TypeError for what
+        are no states.
         """
         _check_thinning(every, keep)
+        for name, value in (("noise", noise), ("denoised", denoised)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name}, whether it is kept, must be True or False, but got {brief(value)}.")
+        if isinstance(states, Tensor) or not isinstance(states, Iterable):
+            raise TypeError(f"A trajectory is made of the states of a run, but got {brief(states)}.")
         kept: list[State] = []
         draws: dict[int, Tensor] = {}
         wanted: set[int] = set()
         last: State | None = None
         for i, state in enumerate(states):
+            if not isinstance(state, State):
+                raise TypeError(f"A trajectory is made of the states of a run, but got {brief(state)}.")
+            if last is not None and (state.index <= last.index or state.x.shape != last.x.shape):
+                raise ValueError("These states are of several runs: make a trajectory of each.")
             if last is None:
                 wanted = set(_thinned(len(state.grid), every, keep))
             last = state
@@ -176,13 +196,17 @@ class Trajectory:
             parts["denoised"] = self.denoised
         parts |= {f"noise.{step}": z for step, z in self.noise.items()}
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in parts.items()}
-        safetensors.torch.save_file(tensors, path, {"difflab": json.dumps(_WHAT)})
+        try:
+            safetensors.torch.save_file(tensors, _path(path), {"difflab": json.dumps(_WHAT)})
+        except SafetensorError as error:
+            raise OSError(f"{_path(path).name} cannot be written: there is no such folder, or no room.") from error
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Trajectory:
         """What `save` wrote, on the CPU. Raises ValueError, in one sentence, for any other file; OSError if it is none."""
-        name = Path(path).name
-        if not Path(path).is_file():
+        path = _path(path)
+        name = path.name
+        if not path.is_file():
             raise FileNotFoundError(f"There is no file {name} to read a trajectory from.")
         try:
             with safe_open(path, framework="pt") as file:
@@ -196,8 +220,13 @@ class Trajectory:
                 parts = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
         except SafetensorError as error:
             raise ValueError(f"{name} is no safetensors file, or is damaged or cut short.") from error
+        draws = {k: k.removeprefix("noise.") for k in parts if k.startswith("noise.")}
+        if not _NEEDED <= parts.keys() - draws.keys() <= {*_NEEDED, "denoised"} or not all(
+            number.isdecimal() for number in draws.values()
+        ):
+            raise ValueError(f"{name} is no trajectory that can be read: it holds {brief(sorted(parts))}.")
+        noise = {int(number): parts.pop(k) for k, number in draws.items()}
         try:
-            noise = {int(k.removeprefix("noise.")): parts.pop(k) for k in sorted(parts) if k.startswith("noise.")}
             return cls(**parts, noise=dict(sorted(noise.items())))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name} is no trajectory that can be read: {error}") from error
@@ -211,6 +240,12 @@ class Trajectory:
             f"Trajectory({len(self)} frames of {self.n} samples of shape {self.shape}, {dtype}, t = {self.times[0]:.4g} to"
             f" {self.times[-1]:.4g}; {', '.join(also)})"
         )
+
+
+def _path(path: str | PathLike[str]) -> Path:
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"A trajectory is kept in a file of a name or path, but got {brief(path)}.")
+    return Path(path)
 
 
 def _thinned(frames: int, every: int | None, keep: int | None) -> list[int]:

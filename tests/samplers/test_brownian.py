@@ -114,9 +114,10 @@ def test_has_the_dtype_of_the_samples(dtype):
     assert torch.equal(z, BrownianPath(7).between(torch.zeros(5, 2), 0, 0.0, 1.0).to(dtype))
 
 
-def test_refuses_nan():
-    with pytest.raises(ValueError, match="asked for log-SNRs, but got nan"):
-        BrownianPath(7).between(ROW, 0, math.nan, 1.0)
+@pytest.mark.parametrize("log_snr", [math.nan, None, "0", torch.ones(2)])
+def test_refuses_what_is_no_log_snr(log_snr):
+    with pytest.raises(ValueError, match="asked for log-SNRs, but got"):
+        BrownianPath(7).between(ROW, 0, log_snr, 1.0)
 
 
 def endpoints(sampler, noise, steps):

@@ -173,3 +173,19 @@ def test_the_noise_of_a_step_takes_it_from_state_to_state():
 def test_refuses_what_is_no_noise(given, error, words):
     with pytest.raises(error, match=words):
         sample(ORACLE, DDIM(), evaluations=4, n=3, **given)
+
+
+@pytest.mark.parametrize("name", [-1, 2.5, None, "1", 2**64])
+def test_refuses_draws_that_have_no_name(name):
+    for given in ((name, 0), (0, name)):
+        with pytest.raises(ValueError, match=r"whole numbers from 0 to 2\^64 - 1, but got"):
+            NoisePool(0).step(torch.zeros(3, 2), *given)
+
+
+def test_refuses_draws_of_no_shape():
+    for n, shape in ((-1, (2,)), (2.5, (2,)), (3, (2.5,)), (3, 2), (3, None), (2**70, (2,))):
+        with pytest.raises(ValueError, match="whole numbers"):
+            NoisePool(0).start(n, shape)
+    for pool in (NoisePool(0), BrownianPath(0)):
+        with pytest.raises(TypeError, match="in the shape of a tensor, but got None"):
+            pool.between(None, 0, -1.0, 1.0)

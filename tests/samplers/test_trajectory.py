@@ -1,6 +1,7 @@
 """What is kept of a run: the frames that were asked for, as they were, through a file and back."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -155,6 +156,46 @@ def test_refuses_no_states():
 
 
 @pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"states": None}, TypeError, "made of the states of a run, but got None"),
+        ({"states": torch.zeros(3, 2)}, TypeError, "made of the states of a run, but got tensor"),
+        ({"states": [1, 2]}, TypeError, "made of the states of a run, but got 1"),
+        ({"states": [*states(), *states()]}, ValueError, "of several runs: make a trajectory of each"),
+        ({"noise": "yes"}, TypeError, "noise, whether it is kept, must be True or False, but got 'yes'"),
+        ({"denoised": 1}, TypeError, "denoised, whether it is kept, must be True or False, but got 1"),
+    ],
+)
+def test_refuses_what_is_no_run(given, error, words):
+    with pytest.raises(error, match=words):
+        Trajectory.of(**{"states": states(), **given})
+
+
+@pytest.mark.parametrize("path", [None, 3, b"run.safetensors"])
+def test_refuses_what_is_no_path(path):
+    run = Trajectory.of(states())
+    for ask in (run.save, Trajectory.load):
+        with pytest.raises(TypeError, match="file of a name or path, but got"):
+            ask(path)
+
+
+def test_says_that_a_file_cannot_be_written(tmp_path):
+    for path in (tmp_path, tmp_path / "none" / "run.safetensors"):
+        with pytest.raises(OSError, match="cannot be written: there is no such folder, or no room"):
+            Trajectory.of(states()).save(path)
+
+
+@pytest.mark.parametrize("change", [{"times": None}, {"more": torch.zeros(2)}, {"noise.x": torch.zeros(4, 2)}])
+def test_refuses_files_of_other_parts(change, tmp_path):
+    run, path = Trajectory.of(states()), tmp_path / "run.safetensors"
+    parts = {name: getattr(run, name).clone() for name in ("times", "states", "steps", "evaluations")} | change
+    parts = {name: part for name, part in parts.items() if part is not None}
+    safetensors.torch.save_file(parts, path, {"difflab": '{"what": "trajectory", "format": 1}'})
+    with pytest.raises(ValueError, match=r"run\.safetensors is no trajectory that can be read: it holds \["):
+        Trajectory.load(path)
+
+
+@pytest.mark.parametrize(
     ("change", "error", "words"),
     [
         ({"times": torch.zeros(3)}, ValueError, "of 4 frames has as many times"),
@@ -164,6 +205,11 @@ def test_refuses_no_states():
         ({"states": torch.zeros(4)}, ValueError, r"states must be \(frames, n, \*shape\)"),
         ({"denoised": torch.zeros(4, 9)}, ValueError, "denoised must be shaped as its states"),
         ({"noise": {2: torch.zeros(9)}}, ValueError, "noise of step 2 must be shaped as x"),
+        ({"noise": [1]}, TypeError, r"dict of draws by step, but got \[1\]"),
+        ({"noise": {2: None}}, TypeError, "by the number of a step, but got {2: None}"),
+        ({"noise": {"2": torch.zeros(4, 2)}}, TypeError, "by the number of a step, but got {'2'"),
+        ({"times": torch.tensor([1.5, 0.5, 0.2, 0.0])}, ValueError, r"times lie in \[0, 1\], but got \[1.5"),
+        ({"times": torch.tensor([math.nan, 0.5, 0.2, 0.0])}, ValueError, r"times lie in \[0, 1\], but got \[nan"),
     ],
 )
 def test_refuses_parts_that_do_not_fit(change, error, words):
