@@ -36,3 +36,12 @@ class Conditioned:
         if labels is not None:
             raise ValueError("The labels of a conditioned denoiser are fixed; call it without labels.")
         return self.denoiser(x_t, t, self.labels.to(x_t.device))
+
+
+def unwrapped(denoiser: Denoiser) -> tuple[Denoiser, Tensor | None]:
+    """The denoiser itself, without what looks at its answers or fixes its labels, and these labels."""
+    labels = None
+    while isinstance(denoiser, Checked | Conditioned):
+        labels = denoiser.labels if isinstance(denoiser, Conditioned) else labels
+        denoiser = denoiser.denoiser
+    return denoiser, labels

@@ -12,8 +12,8 @@ from typing import Protocol
 from torch import Tensor
 
 from ..schedules import Schedule
-from .base import Checked, Posterior
-from .conditioned import Conditioned
+from .base import Denoiser, Posterior
+from .conditioned import unwrapped
 
 
 class FlowMap(Protocol):
@@ -30,19 +30,16 @@ class FlowMap(Protocol):
         ...
 
 
-def flow_map_of(denoiser: object) -> Callable[[Tensor, float, float], Tensor]:
+def flow_map_of(denoiser: Denoiser) -> Callable[[Tensor, float, float], Tensor]:
     """(x_t, t, s) -> x_s of a denoiser, of one that is `Conditioned`, or one that is looked at on the way.
 
     TypeError for one that has no map; when called, for what is no tensor, and ValueError for one of another shape than x_t.
     """
-    asked, labels = denoiser, None
-    while isinstance(asked, Checked | Conditioned):
-        labels = asked.labels if isinstance(asked, Conditioned) else labels
-        asked = asked.denoiser
-    own = getattr(asked, "flow_map", None)
+    inner, labels = unwrapped(denoiser)
+    own = getattr(inner, "flow_map", None)
     if own is None:
         raise TypeError(
-            f"This sampler leaps along the flow, and a {type(asked).__name__} has no flow_map: give a ConsistencyDenoiser, a"
+            f"This sampler leaps along the flow, and a {type(inner).__name__} has no flow_map: give a ConsistencyDenoiser, a"
             " MeanFlowDenoiser or an ExactFlowMap."
         )
 

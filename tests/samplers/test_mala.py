@@ -29,7 +29,7 @@ def test_the_ratio_is_that_of_metropolis_and_hastings():
 
     density = density_of("MALA", ORACLE, T, None, None)
     here, a = density.at(exact(50)), torch.full((50,), 0.2, dtype=torch.float64)
-    there, log_ratio, evaluations = MALA().propose(density, here, a, torch.randn(50, 1, dtype=torch.float64))
+    there, log_ratio, evaluations, *_ = MALA().propose(density, here, a, torch.randn(50, 1, dtype=torch.float64))
     x, y = here.x.numpy(), there.x.numpy()
     expected = NOISED.log_density(y) - NOISED.log_density(x) + log_q(x, y, 0.2) - log_q(y, x, 0.2)
     np.testing.assert_allclose(log_ratio.numpy(), expected, atol=1e-8)

@@ -21,11 +21,10 @@ import torch
 from torch import Tensor
 
 from ...checks import brief, is_whole
-from ...denoisers import Conditioned, Denoiser, ExactDenoiser
-from ...denoisers.base import Checked
+from ...denoisers import Denoiser, ExactDenoiser
+from ...denoisers.conditioned import unwrapped
 from ...device import has_float64
 from ...schedules.base import Level
-from .one_level import unwrapped
 
 LogProb = Callable[[Tensor, float], Tensor]
 
@@ -110,13 +109,19 @@ def density_of(name: str, denoiser: Denoiser, t: float, log_prob: LogProb | None
         return Density(denoiser, level, log_prob, wide=False)
     if path is not None:
         return Density(denoiser, level, None, wide=False, path=path)
-    own = _own(denoiser)
-    if own is None:
+    inner, labels = unwrapped(denoiser)
+    known = getattr(inner, "log_prob", None)
+    if not callable(known):
         raise ValueError(
-            f"{name} needs differences of log p_t, and this {type(unwrapped(denoiser)).__name__} has no log_prob: give"
+            f"{name} needs differences of log p_t, and this {type(inner).__name__} has no log_prob: give"
             f" {name} a function log_prob(x, t), or path=3 to integrate its score from point to point."
         )
-    return Density(denoiser, level, own, wide=isinstance(unwrapped(denoiser), ExactDenoiser))
+
+    def own(x: Tensor, t: float) -> Tensor:
+        found: Tensor = known(x, t) if labels is None else known(x, t, labels.to(x.device))
+        return found
+
+    return Density(denoiser, level, own, wide=isinstance(inner, ExactDenoiser))
 
 
 def check_density(log_prob: object, path: object) -> None:
@@ -144,14 +149,3 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 def of_rows(x: Tensor) -> Tensor:
     """x (n, *shape) as (n, D)."""
     return x.flatten(1) if x.ndim > 1 else x[:, None]
-
-
-def _own(denoiser: Denoiser) -> LogProb | None:
-    """The denoiser's log-density, within the labels that were fixed."""
-    if isinstance(denoiser, Checked):
-        return _own(denoiser.denoiser)
-    if isinstance(denoiser, Conditioned):
-        inner, labels = _own(denoiser.denoiser), denoiser.labels
-        return None if inner is None else lambda x, t: inner(x, t, labels.to(x.device))  # type: ignore[call-arg]
-    found = getattr(denoiser, "log_prob", None)
-    return found if callable(found) else None

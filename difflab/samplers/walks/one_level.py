@@ -22,8 +22,9 @@ from torch import Tensor
 
 from ...checks import brief, is_number
 from ...data import GaussianMixture
-from ...denoisers import Conditioned, Denoiser, ExactDenoiser
+from ...denoisers import Denoiser, ExactDenoiser
 from ...denoisers.base import Checked
+from ...denoisers.conditioned import unwrapped
 from ...schedules import Schedule
 from .. import grids
 from ..base import Sampler
@@ -52,16 +53,9 @@ class OneLevel(Sampler):
         )
 
 
-def unwrapped(denoiser: Denoiser) -> Denoiser:
-    """The denoiser itself, without what checks its answers or fixes its labels."""
-    while isinstance(denoiser, Checked | Conditioned):
-        denoiser = denoiser.denoiser
-    return denoiser
-
-
 def least_variance(denoiser: Denoiser) -> float:
     """The smallest variance of any component of the data in any direction; 0 where nothing is known of it."""
-    inner = unwrapped(denoiser)
+    inner, _ = unwrapped(denoiser)
     if not isinstance(inner, ExactDenoiser) or not isinstance(inner.data, GaussianMixture):
         return 0.0
     return float(np.linalg.eigvalsh(inner.data.covariances).min())
@@ -98,7 +92,7 @@ def why_it_diverged(name: str, knob: str, step: float, denoiser: Denoiser, t: fl
 
 def limit(denoiser: Denoiser, t: float) -> float:
     """A length that no walk at `t` reaches unless it explodes, in units of x."""
-    level, inner = denoiser.schedule.level(t), unwrapped(denoiser)
+    level, (inner, _) = denoiser.schedule.level(t), unwrapped(denoiser)
     size = (
         math.sqrt(inner.data.second_moment) if isinstance(inner, ExactDenoiser) else getattr(inner, "sigma_data", 1.0)
     )
