@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..checks import check_samples
 from ..denoisers import Conditioned, Denoiser
-from ..denoisers.base import Checked, Posterior
+from ..denoisers.base import Checked, Posterior, asked
 from ..flow.reference import check_steps, check_times, flow
 
 
@@ -30,7 +30,7 @@ class ExactFlowMap:
 
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         """The denoiser's own answer."""
-        return self.denoiser(x_t, t) if labels is None else self.denoiser(x_t, t, labels)
+        return asked(self.denoiser, x_t, t, labels)
 
     def flow_map(self, x_t: Tensor, t: float, s: float, labels: Tensor | None = None) -> Tensor:
         """x_s, in the dtype of `x_t`. As `reference.flow`."""

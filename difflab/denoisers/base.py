@@ -57,15 +57,20 @@ class Checked:
         self.denoiser, self.schedule = denoiser, denoiser.schedule
 
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
-        answer = self.denoiser(x_t, t) if labels is None else self.denoiser(x_t, t, labels)
-        if not isinstance(answer, Posterior) and not isinstance(getattr(answer, "mean", None), Tensor):
-            raise TypeError(f"A denoiser must return a Posterior, but this one returned a {type(answer).__name__}.")
-        _check_part("mean", answer.mean, x_t)
-        for name in ("var", "fraction"):
-            part = getattr(answer, name, None)
-            if part is not None:
-                _check_part(name, part, x_t)
+        answer = asked(self.denoiser, x_t, t, labels)
+        check_answer(answer, x_t)
         return answer
+
+
+def check_answer(answer: Posterior, x_t: Tensor) -> None:
+    """Raises TypeError unless this is a Posterior of floating-point numbers, ValueError unless shaped like `x_t` where it is."""
+    if not isinstance(answer, Posterior) and not isinstance(getattr(answer, "mean", None), Tensor):
+        raise TypeError(f"A denoiser must return a Posterior, but this one returned a {type(answer).__name__}.")
+    _check_part("mean", answer.mean, x_t)
+    for name in ("var", "fraction"):
+        part = getattr(answer, name, None)
+        if part is not None:
+            _check_part(name, part, x_t)
 
 
 def _check_part(name: str, part: Tensor, x_t: Tensor) -> None:
@@ -78,6 +83,23 @@ def _check_part(name: str, part: Tensor, x_t: Tensor) -> None:
         )
     if part.device != x_t.device:
         raise ValueError(f"A denoiser's {name} must be where x_t is, {x_t.device}, but this one's is on {part.device}.")
+
+
+def asked(denoiser: Denoiser, x_t: Tensor, t: float | Tensor, labels: Tensor | None) -> Posterior:
+    """The denoiser's answer; one that knows no classes need not take labels."""
+    return denoiser(x_t, t) if labels is None else denoiser(x_t, t, labels)
+
+
+def check_same_frame(one: Denoiser, other: Denoiser, what: str) -> None:
+    """Raises TypeError if `other` is no denoiser, ValueError if its x_t or its samples are not those of `one`."""
+    Checked(other)
+    if other.schedule != one.schedule:
+        raise ValueError(
+            f"{what} must speak of the same x_t, but it has the schedule {other.schedule}, and not {one.schedule}."
+        )
+    shapes = getattr(one, "shape", None), getattr(other, "shape", None)
+    if None not in shapes and tuple(shapes[0]) != tuple(shapes[1]):  # type: ignore[arg-type]
+        raise ValueError(f"{what} must have samples of the shape {shapes[0]}, but it has {shapes[1]}.")
 
 
 def noise_level(schedule: Schedule, t: float | Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

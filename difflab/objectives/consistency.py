@@ -21,7 +21,7 @@ from torch import Generator, Tensor
 
 from ..checks import brief, check_generator, check_samples, is_number, is_whole
 from ..denoisers import Denoiser
-from ..denoisers.base import Checked, noise_level
+from ..denoisers.base import asked, check_same_frame, noise_level
 from ..denoisers.consistency import ConsistencyDenoiser
 from ..schedules import Schedule
 from ..schedules.base import level_times
@@ -76,8 +76,8 @@ def consistency_loss(
         if teacher is None:
             x_s = alpha_s * x0 + sigma_s * eps
         else:
-            check_teacher(teacher, model.schedule)
-            mean = (teacher(x_t, t) if labels is None else teacher(x_t, t, labels)).mean
+            check_same_frame(model, teacher, "The teacher")
+            mean = asked(teacher, x_t, t, labels).mean
             x_s = alpha_s * mean + sigma_s / sigma_t * (x_t - alpha_t * mean)
         behind = model.end_at(x_s, s, labels)
         # at the data f is x_s whatever the network says, nan included
@@ -168,12 +168,3 @@ class ConsistencyTraining:
             model, x0, labels, t=t[i], s=s[i], generator=generator, huber=huber, teacher=self.teacher
         )
         return (weight[i] * distance).mean()
-
-
-def check_teacher(teacher: Denoiser, schedule: Schedule) -> None:
-    """Raises TypeError unless this is a denoiser, ValueError unless it is one under `schedule`."""
-    Checked(teacher)
-    if teacher.schedule != schedule:
-        raise ValueError(
-            f"The teacher must speak of the same x_t, but it has the schedule {teacher.schedule} and the model {schedule}."
-        )

@@ -19,10 +19,9 @@ from torch import Generator, Tensor
 
 from ..checks import brief, check_generator, check_samples, is_number
 from ..denoisers import Denoiser
-from ..denoisers.base import beside, noise_level
+from ..denoisers.base import asked, beside, check_same_frame, noise_level
 from ..denoisers.mean_flow import MeanFlowDenoiser
 from ..predictions import from_x0
-from .consistency import check_teacher
 from .denoising import draw_noise
 from .given import check_given
 
@@ -63,9 +62,9 @@ def mean_flow_loss(
     if teacher is None:
         v = alpha_rate * x0 + sigma_rate * eps
     else:
-        check_teacher(teacher, model.schedule)
+        check_same_frame(model, teacher, "The teacher")
         with torch.no_grad():
-            mean = (teacher(x_t, t) if labels is None else teacher(x_t, t, labels)).mean
+            mean = asked(teacher, x_t, t, labels).mean
             v = from_x0("velocity", mean, x_t, alpha, sigma, rates=(alpha_rate, sigma_rate))
 
     def u(x: Tensor, time: Tensor) -> Tensor:

@@ -263,6 +263,7 @@ ORACLE = ExactDenoiser(DATA, VPCosine())
         (lambda: ClassifierFree(ORACLE, "2"), ValueError, "The weight of a guidance must be a finite number"),
         (lambda: ClassifierFree(ORACLE, math.nan), ValueError, "finite number, but got nan"),
         (lambda: ClassifierFree(ORACLE, 2.0, unconditional=ExactDenoiser(DATA, EDM())), ValueError, "same x_t"),
+        (lambda: ClassifierFree(Conditioned(ORACLE, torch.tensor([0])), 2.0), ValueError, "put it around the guidance"),
         (lambda: Autoguidance(ORACLE, Bare(), 2.0), ValueError, r"shape \(3,\), but it has \(2,\)"),
         (lambda: Autoguidance(ORACLE, None, 2.0), TypeError, "has a schedule"),
         (lambda: ClassifierGuidance(ORACLE, 3), TypeError, "A classifier is a function"),

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..base import Denoiser, Posterior
-from .base import Guidance, asked, check_same_frame, check_weight, extrapolated
+from ..base import Denoiser, Posterior, asked, check_same_frame
+from .base import Guidance, check_weight, extrapolated
 
 
 class Autoguidance(Guidance):

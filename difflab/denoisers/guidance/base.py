@@ -54,29 +54,11 @@ class Guidance(ABC):
         """What is said outside of an `Interval`, in one call."""
 
 
-def asked(denoiser: Denoiser, x_t: Tensor, t: float | Tensor, labels: Tensor | None) -> Posterior:
-    """The denoiser's answer; one that knows no classes need not take labels."""
-    return denoiser(x_t, t) if labels is None else denoiser(x_t, t, labels)
-
-
 def check_weight(value: object, name: str) -> float:
     """`value` as a float. ValueError unless it is a finite number."""
     if not is_number(value):
         raise ValueError(f"{name} of a guidance must be a finite number, but got {brief(value)}.")
     return float(value)  # type: ignore[arg-type]
-
-
-def check_same_frame(one: Denoiser, other: Denoiser, what: str) -> None:
-    """Raises TypeError if `other` is no denoiser, ValueError if its x_t or its samples are not those of `one`."""
-    Checked(other)
-    if other.schedule != one.schedule:
-        raise ValueError(
-            f"{what} must speak of the same x_t, but it has the schedule {other.schedule} and the guided one"
-            f" {one.schedule}."
-        )
-    shapes = getattr(one, "shape", None), getattr(other, "shape", None)
-    if None not in shapes and tuple(shapes[0]) != tuple(shapes[1]):  # type: ignore[arg-type]
-        raise ValueError(f"{what} must have samples of the shape {shapes[0]}, but it has {shapes[1]}.")
 
 
 def extrapolated(away: Tensor, toward: Tensor, weight: float) -> Tensor:

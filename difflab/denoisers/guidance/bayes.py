@@ -12,8 +12,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from ...checks import brief
+from ..base import check_same_frame
 from ..exact import ExactDenoiser
-from .base import check_same_frame
 
 
 class BayesClassifier:

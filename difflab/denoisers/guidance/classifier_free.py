@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..base import Denoiser, Posterior
-from .base import Guidance, asked, check_same_frame, check_weight, extrapolated
+from ..base import Denoiser, Posterior, asked, check_same_frame
+from ..conditioned import Conditioned
+from .base import Guidance, check_weight, extrapolated
 
 
 class ClassifierFree(Guidance):
@@ -30,8 +31,8 @@ class ClassifierFree(Guidance):
     Two calls of networks each; one at w = 0 and w = 1, and where there is nothing to be guided to (no labels, no
     `unconditional`).
 
-    Raises TypeError for what is no denoiser; ValueError for a weight that is no number, or denoisers of two schedules or
-    shapes.
+    Raises TypeError for what is no denoiser; ValueError for a weight that is no number, denoisers of two schedules or
+    shapes, or a `Conditioned` alone.
     """
 
     def __init__(self, denoiser: Denoiser, weight: float, *, unconditional: Denoiser | None = None) -> None:
@@ -39,12 +40,17 @@ class ClassifierFree(Guidance):
         self.weight = check_weight(weight, "The weight")
         if unconditional is not None:
             check_same_frame(denoiser, unconditional, "The unconditional denoiser")
+        elif isinstance(denoiser, Conditioned):
+            raise ValueError(
+                "A Conditioned cannot be asked without its labels, which is what leads away: put it around the guidance,"
+                " Conditioned(ClassifierFree(denoiser, weight), labels), or give unconditional."
+            )
         self.unconditional = unconditional
 
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         if self.weight == 1 or (labels is None and self.unconditional is None):
             return self.unguided(x_t, t, labels)
-        without = (self.unconditional or self.denoiser)(x_t, t)
+        without = (self.denoiser if self.unconditional is None else self.unconditional)(x_t, t)
         if self.weight == 0:
             return without
         within = asked(self.denoiser, x_t, t, labels)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ...checks import brief, is_number
-from ..base import Denoiser, Posterior, beside, check_times
-from .base import Guidance, asked, check_same_frame
+from ..base import Denoiser, Posterior, asked, beside, check_same_frame, check_times
+from .base import Guidance
 
 
 class Interval(Guidance):
