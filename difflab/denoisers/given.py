@@ -1,5 +1,5 @@
-"""What a network denoiser refuses: a prediction that says nothing where sampling starts, samples of another dtype than the
-weights, an answer of another shape."""
+"""What a network denoiser refuses: a prediction that says nothing where sampling starts, a range that is none, samples of another
+dtype than the weights, an answer of another shape."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..checks import brief, is_number
 from ..schedules import Schedule
 
 
@@ -25,6 +26,15 @@ def check_pair(schedule: Schedule, prediction: str) -> None:
                 f"The velocity of {schedule.name} at t = 1 is 0 or infinite, and says nothing of x_0:"
                 " predict v, x0 or edm."
             )
+
+
+def checked_clip(clip: object) -> tuple[float, float] | None:
+    """`clip` as two floats, or None. ValueError unless it is (lowest, highest) or None."""
+    if clip is None:
+        return None
+    if not isinstance(clip, tuple | list) or len(clip) != 2 or not all(map(is_number, clip)) or clip[0] > clip[1]:
+        raise ValueError(f"clip must be the lowest and the highest value, or None, but got {brief(clip)}.")
+    return float(clip[0]), float(clip[1])
 
 
 def check_dtype(network: nn.Module, x_t: Tensor) -> None:

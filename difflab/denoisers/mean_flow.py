@@ -22,6 +22,8 @@ from ..networks import network_for
 from ..predictions import to_x0
 from ..schedules import Flow, Learned, Schedule
 from .base import Posterior, beside, check_labels, check_samples, check_times, noise_level
+from .given import check_answer, checked_clip
+from .preconditioning import input_scale
 
 _LEAST = math.exp(-5.0)  # times below it look alike
 _PER_E_FOLD = -1 / math.log(_LEAST)
@@ -65,11 +67,8 @@ class MeanFlowDenoiser(nn.Module):
             )
         if not is_number(sigma_data) or sigma_data < 0:
             raise ValueError(f"sigma_data must be a number of 0 or more, but got {sigma_data!r}.")
-        pair = isinstance(clip, tuple | list) and len(clip) == 2 and all(map(is_number, clip))
-        if clip is not None and not (pair and clip[0] <= clip[1]):
-            raise ValueError(f"clip must be the lowest and the highest value, or None, but got {clip!r}.")
         self.network, self.schedule, self.sigma_data = network, schedule, float(sigma_data)
-        self.clip = None if clip is None else (float(clip[0]), float(clip[1]))
+        self.clip = checked_clip(clip)
 
     @classmethod
     def for_data(
@@ -123,12 +122,9 @@ class MeanFlowDenoiser(nn.Module):
         late = t.clamp(min=_LEAST)
         pair = (1 + late.log() * _PER_E_FOLD, (t - s) / late)  # each from 0 to 1
         told = torch.stack(torch.broadcast_tensors(*(a.reshape(-1) for a in pair)), dim=1)
-        shown = torch.rsqrt(alpha.square() * self.sigma_data**2 + sigma.square()) * x_t  # of variance 1
+        shown = input_scale(alpha, sigma, self.sigma_data) * x_t
         velocity: Tensor = self.network(shown, _SPAN * (told - 0.5), labels)
-        if velocity.shape != x_t.shape:
-            raise ValueError(
-                f"The network must return {tuple(x_t.shape)} for this x_t, but returned {tuple(velocity.shape)}."
-            )
+        check_answer(velocity, x_t.shape)
         return velocity
 
     def forward(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:

@@ -23,7 +23,7 @@ from ..networks.adapted import check_call
 from ..predictions import Prediction, Rates, check_levels, convert, error_gain, target
 from ..schedules import Learned, Schedule, schedule_from
 from .base import Posterior, beside, check_labels, check_samples, check_times, noise_level
-from .given import check_answer, check_dtype, check_pair
+from .given import check_answer, check_dtype, check_pair, checked_clip
 from .preconditioning import Preconditioning, input_scale, network_level
 
 _NUMBERS = (float, int)
@@ -70,17 +70,11 @@ class NetworkDenoiser(nn.Module):
         if not is_number(sigma_data) or sigma_data < 0 or (sigma_data == 0 and prediction == "edm"):
             least = "above 0" if prediction == "edm" else "of 0 or more"
             raise ValueError(f"sigma_data must be a number {least}, but got {sigma_data!r}.")
-        pair = isinstance(clip, tuple | list) and len(clip) == 2 and all(map(is_number, clip))
-        if clip is not None and not (pair and clip[0] <= clip[1]):
-            raise ValueError(f"clip must be the lowest and the highest value, or None, but got {clip!r}.")
         if not isinstance(learned_range, bool):
             raise ValueError(f"learned_range must be True or False, but got {learned_range!r}.")
         check_pair(schedule, prediction)
         self.network, self.schedule, self.prediction = network, schedule, prediction
-        self.sigma_data, self.clip = (
-            float(sigma_data),
-            None if clip is None else (float(clip[0]), float(clip[1])),
-        )
+        self.sigma_data, self.clip = float(sigma_data), checked_clip(clip)
         self.learned_range = learned_range
         self._preconditioning = Preconditioning(schedule, prediction, self.sigma_data)
 
@@ -281,9 +275,7 @@ class NetworkDenoiser(nn.Module):
         Raises ValueError if something in it is unknown or missing.
         """
         try:
-            named, schedule, clip = config["network"], config["schedule"], config["clip"]
-            if clip is not None and (not isinstance(clip, list) or len(clip) != 2):
-                raise ValueError(f"clip must be the lowest and the highest value, or None, but got {clip!r}.")
+            named, schedule = config["network"], config["schedule"]
             if network is None:
                 if named is None:
                     raise ValueError("This denoiser was built around a network of its own; give it as network=.")
@@ -293,7 +285,7 @@ class NetworkDenoiser(nn.Module):
                 schedule_from(schedule["name"], schedule["params"]),
                 config["prediction"],
                 sigma_data=config["sigma_data"],
-                clip=None if clip is None else (clip[0], clip[1]),
+                clip=checked_clip(config["clip"]),
                 learned_range=config.get("learned_range", False),
             )
         except (KeyError, TypeError, IndexError) as error:
