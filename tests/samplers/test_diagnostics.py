@@ -146,3 +146,25 @@ def test_refuses_runs_that_do_not_belong_together():
     for wrong in (3, Trajectory.of(walks[:6]), torch.zeros(3)):
         with pytest.raises(TypeError, match="states that sample yields, which a Trajectory forgets, but got"):
             acceptance(wrong)
+
+
+def test_the_sum_is_cut_as_geyer_says():
+    """Term by term on a short chain, whose estimates scatter: pairs of lags while they are positive, none above the last."""
+    chains = ar1(0.9, 60, 3, 20)
+    rho, found, cut = autocorrelation(chains), effective_sample_size(chains), 0
+    for j in range(20):
+        total, before = 0.0, math.inf
+        for k in range(0, 59, 2):
+            pair = float(rho[k, j] + rho[k + 1, j])
+            if pair <= 0:
+                break
+            cut += pair > before
+            before = min(pair, before)
+            total += before
+        assert float(found[j]) == pytest.approx(180 / (2 * total - 1), rel=1e-10)
+    assert cut > 5  # where it matters that none is above the last
+
+
+def test_an_alternating_chain_is_worth_more_than_its_length_but_no_more_than_is_believed():
+    """tau of phi = -0.95 is 0.026, whose estimate is mostly noise: below 1 / log10(count) none is believed (Vehtari et al.)."""
+    assert effective_sample_size(ar1(-0.95, 1000, 10, 3)).tolist() == pytest.approx([10_000 * 4.0] * 3, rel=1e-12)
