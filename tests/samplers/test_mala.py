@@ -280,3 +280,14 @@ def test_rows_know_nothing_of_one_another():
     torch.testing.assert_close(many[-1].x[:3], few[-1].x, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(many[-1].memory.size[:3], few[-1].memory.size, rtol=1e-9, atol=1e-9)
     assert DATA.dim == 1
+
+
+def test_accepts_as_often_as_it_says():
+    """Of rows whose probability is p the share p is accepted, in bands from rare to likely, within 4 standard errors."""
+    chain = walk(MALA(2 * BOUND, warm_up=0), exact(), 1)[-1].memory
+    p, accepted = chain.probability, chain.accepted.double()
+    for low, high in ((0.02, 0.3), (0.3, 0.6), (0.6, 0.8), (0.8, 0.98)):
+        band = (p > low) & (p < high)
+        error = float((p * (1 - p))[band].sum().sqrt())
+        assert band.sum() > 500
+        assert abs(float((accepted - p)[band].sum())) < 4 * error
