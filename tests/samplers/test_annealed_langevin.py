@@ -228,3 +228,13 @@ def test_a_step_that_explodes_is_stopped_with_the_stable_one():
 def test_refuses_bad_knobs(knobs, words):
     with pytest.raises(ValueError, match=words):
         AnnealedLangevin(**knobs)
+
+
+def test_hands_over_from_noise_alone_what_is_known_there():
+    """At alpha = 0 E[x_0 | x] is the data's mean, and x_s = sigma_s x_1 + alpha_s mean, but for a walk of 1e-12 steps."""
+    schedule = ZeroTerminalSNR(VPLinear())
+    oracle = ExactDenoiser(GaussianMixture([0.3, 0.7], [[3.0], [5.0]], 0.2), schedule)
+    x, s = torch.randn(50, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), 0.6
+    alpha, sigma = (float(a) for a in schedule.alpha_sigma(s))
+    found = final(sample(oracle, AnnealedLangevin(1, epsilon=1e-12), [1.0, s], x=x, noise=NoisePool(0)))
+    torch.testing.assert_close(found, sigma * x + alpha * 4.4, rtol=0, atol=1e-4)
