@@ -185,3 +185,23 @@ def test_on_a_device_of_no_values(points):
 def test_refuses(knobs, words):
     with pytest.raises(ValueError, match=words):
         VelocityAdams(**knobs)
+
+
+@pytest.mark.parametrize("points", [2, 3])
+def test_ends_on_what_the_denoiser_says_where_the_data_are_far(points):
+    """Of sigma / alpha = 1 the velocity is not straight down to the data: the end is E[x_0 | x_t]. Nearer it is not."""
+    oracle, x = ExactDenoiser(GaussianMixture.ring(), VPCosine()), torch.randn(20, 2, dtype=torch.float64)
+    *_, before, last = sample(oracle, VelocityAdams(points), [1.0, 0.8, 0.65, 0.5, 0.0], x=x)
+    torch.testing.assert_close(last.x, oracle(before.x, 0.5).mean, rtol=0, atol=1e-12)
+    *_, before, last = sample(oracle, VelocityAdams(points), [1.0, 0.8, 0.65, 0.15, 0.0], x=x)
+    assert (last.x - oracle(before.x, 0.15).mean).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("width", [0.5, 2.0])
+@pytest.mark.parametrize("evaluations", [2, 5, 20])
+def test_its_grid_ends_where_it_says(width, evaluations):
+    """sigma / alpha = 0.3 width / evaluations^1.2, then the data."""
+    grid = VelocityAdams(3, width).default_grid(VPCosine(), evaluations)
+    assert (grid[0], grid[-1], len(grid)) == (1, 0, evaluations + 1)
+    found = math.exp(-float(VPCosine().log_snr(grid[-2])) / 2)
+    assert found == pytest.approx(0.3 * width / evaluations**1.2, rel=1e-6)
