@@ -162,3 +162,11 @@ def test_starts_from_noise_alone():
     assert x.isfinite().all()
     again = final(sample(den, Ancestral(), evaluations=8, n=3, noise=BrownianPath(0)))
     torch.testing.assert_close(again, x[:3], rtol=1e-5, atol=1e-5)
+
+
+def test_keeps_no_tree():
+    """However many steps it is cut into, it remembers the intervals of one step: two ends in 28 levels."""
+    path, x = BrownianPath(0), torch.zeros(3, 2)
+    for i in range(300):
+        path.between(x, i, -6 + i * 0.04, -6 + (i + 1) * 0.04)
+    assert len(path._nodes.known) <= 2 * 28
