@@ -113,4 +113,8 @@ class Sharpened:
             part = np.exp(log_p + self.weight * self.log_class(x)) * weights
             total, first = total + float(part.sum()), first + part @ x
             second = second + np.einsum("n,ni,nj->ij", part, x, x)
+        if not total > 0:
+            raise ValueError(
+                f"At weight {self.weight:g} next to nothing is left of p p(y | x)^w, too little for float64: take a smaller one."
+            )
         return (total, first, second), mass

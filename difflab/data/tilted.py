@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import LARGEST, array_of, is_number
+from ..checks import LARGEST, array_of, brief, is_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +62,28 @@ class Tilt:
     __rmul__ = __mul__
 
     def log_value(self, x: np.ndarray) -> np.ndarray:
-        """b.x - x.Qx / 2 of x (n, D), (n,)."""
+        """b.x - x.Qx / 2 of x (n, D), (n,). ValueError for another shape."""
+        x = array_of(x, "What a tilt is asked about")
+        if x.ndim != 2 or x.shape[1] != len(self.linear):
+            raise ValueError(f"What a tilt is asked about must be (n, {len(self.linear)}), but got {x.shape}.")
         return np.asarray(x @ self.linear - np.einsum("ni,ij,nj->n", x, self.quadratic, x) / 2)
 
     def of_gaussian(self, mean: np.ndarray, covariance: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """(log E[tilt(x)], m', C') of the component N(mean (D,), covariance (D, D)).
 
-        ValueError where the tilt grows faster than the component falls: then it has no mass that is finite.
+        ValueError where the tilt grows faster than the component falls: then it has no mass that is finite; and for what is no
+        component.
         """
-        root = np.linalg.cholesky(covariance)
+        mean, covariance = array_of(mean, "A mean"), array_of(covariance, "A covariance")
+        dim = len(self.linear)
+        if mean.shape != (dim,) or covariance.shape != (dim, dim):
+            raise ValueError(
+                f"A component has a mean ({dim},) and a covariance ({dim}, {dim}), but got {mean.shape} and {covariance.shape}."
+            )
+        try:
+            root = np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:
+            raise ValueError(f"A covariance must be positive definite, but got {brief(covariance)}.") from None
         inner = np.eye(len(mean)) + root.T @ self.quadratic @ root
         try:
             half = np.linalg.cholesky(inner)

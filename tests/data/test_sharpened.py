@@ -8,6 +8,7 @@ from scipy import integrate
 from difflab.data import GaussianMixture, Sharpened
 
 LINE = GaussianMixture([0.5, 0.3, 0.2], [[-1.0], [0.0], [1.2]], [0.2, 0.5, 0.1])
+TWINS = GaussianMixture([0.5, 0.5], [[-1.0], [-1.0]], 0.1)  # either class is as likely everywhere
 
 
 def unnormalised(data, weight, label):
@@ -83,6 +84,8 @@ def test_samples_follow_its_distribution_function():
         (lambda: Sharpened(LINE, 3, 2.0), ValueError, "from 0 to 2, but got 3"),
         (lambda: Sharpened(LINE, 0, -0.1), ValueError, "of 0 or more, but got -0.1"),
         (lambda: Sharpened(GaussianMixture.random(dim=4), 0, 2.0).log_normaliser, ValueError, "this one has 4"),
+        (lambda: Sharpened(TWINS, 0, 1e8).log_normaliser, ValueError, r"At weight 1e.08 next to nothing is left"),
+        (lambda: Sharpened(TWINS, 0, 1e8).moments(), ValueError, r"take a smaller one"),
         (lambda: Sharpened(LINE, 0, 2.0).sample(-1), ValueError, "number of samples"),
     ],
 )

@@ -253,6 +253,18 @@ class Bare:
         return Posterior(x_t)
 
 
+class Silent:
+    schedule = VPCosine()
+
+    def __call__(self, x_t, t, labels=None):
+        return None
+
+
+class Narrow(Silent):
+    def __call__(self, x_t, t, labels=None):
+        return Posterior(x_t[:1])
+
+
 ORACLE = ExactDenoiser(DATA, VPCosine())
 
 
@@ -261,7 +273,7 @@ ORACLE = ExactDenoiser(DATA, VPCosine())
     [
         (lambda: ClassifierFree(lambda x, t: x, 2.0), TypeError, "has a schedule"),
         (lambda: ClassifierFree(ORACLE, "2"), ValueError, "The weight of a guidance must be a finite number"),
-        (lambda: ClassifierFree(ORACLE, math.nan), ValueError, "finite number, but got nan"),
+        (lambda: ClassifierFree(ORACLE, math.nan), ValueError, "finite number, .* but got nan"),
         (lambda: ClassifierFree(ORACLE, 2.0, unconditional=ExactDenoiser(DATA, EDM())), ValueError, "same x_t"),
         (lambda: ClassifierFree(Conditioned(ORACLE, torch.tensor([0])), 2.0), ValueError, "put it around the guidance"),
         (lambda: Autoguidance(ORACLE, Bare(), 2.0), ValueError, r"shape \(3,\), but it has \(2,\)"),
@@ -273,6 +285,30 @@ ORACLE = ExactDenoiser(DATA, VPCosine())
         (lambda: Interval(ClassifierFree(ORACLE, 2.0), t=(0, 1), sigma=(0, 1)), ValueError, "got t, sigma"),
         (lambda: Interval(ClassifierFree(ORACLE, 2.0), t=(0.5, 0.1)), ValueError, "the lower one first"),
         (lambda: Interval(ClassifierFree(ORACLE, 2.0), sigma=3.0), ValueError, "two numbers"),
+        (lambda: ClassifierFree(ORACLE, 1e308), ValueError, "at most 10,000 in size, but got 1e.308"),
+        (lambda: ClassifierFree(ORACLE, 10**400), ValueError, "at most 10,000 in size, but got 1000"),
+        (lambda: Autoguidance(ORACLE, Silent(), 2.0)(torch.zeros(2, 3), 0.5), TypeError, "must return a Posterior"),
+        (
+            lambda: Interval(Silent(), plain=ORACLE, t=(0, 1))(torch.zeros(2, 3), torch.full((2,), 0.5)),
+            TypeError,
+            "must return a Posterior",
+        ),
+        (lambda: Autoguidance(ORACLE, Narrow(), 2.0)(torch.zeros(2, 3), 0.5), ValueError, r"like x_t, \(2, 3\)"),
+        (
+            lambda: ClassifierGuidance(ORACLE, lambda x, t: x.sum(1) + 0j)(torch.zeros(2, 3), 0.5),
+            ValueError,
+            "as real numbers where x_t is, but this one returned torch.complex64",
+        ),
+        (
+            lambda: ClassifierGuidance(ORACLE, lambda x, t: x.sum(1).to("meta"))(torch.zeros(2, 3), 0.5),
+            ValueError,
+            "torch.float32 on meta",
+        ),
+        (
+            lambda: ClassifierGuidance(ORACLE, lambda x, t: torch.ones(2, requires_grad=True))(torch.zeros(2, 3), 0.5),
+            ValueError,
+            "does not depend on x_t",
+        ),
         (lambda: BayesClassifier(Bare()), TypeError, "give an ExactDenoiser"),
         (lambda: BayesClassifier(ORACLE)(torch.zeros(2, 3), 0.5), ValueError, "never both or neither"),
         (

@@ -152,10 +152,23 @@ def test_the_guided_score_is_the_sharpened_one_at_the_data_only():
         (lambda: SharpenedDenoiser(LINE, VPCosine()), TypeError, "is of a Sharpened density"),
         (lambda: SharpenedDenoiser(Sharpened(LINE, 0, 2.0), "cosine"), TypeError, "needs a Schedule"),
         (lambda: SharpenedDenoiser(Sharpened(GaussianMixture.random(dim=3), 0, 2.0), EDM()), ValueError, "not in 3"),
-        (lambda: SharpenedDenoiser(Sharpened(LINE, 0, 2.0), EDM(), nodes=2), ValueError, "8 or more, but got 2"),
+        (lambda: SharpenedDenoiser(Sharpened(LINE, 0, 2.0), EDM(), nodes=2), ValueError, "8 or more .* but got 2"),
+        (
+            lambda: SharpenedDenoiser(Sharpened(LINE, 0, 2.0), EDM(), nodes=10**6),
+            ValueError,
+            "at most 1,000, but got 1000",
+        ),
         (lambda: SharpenedDenoiser(Sharpened(LINE, 0, 2.0), EDM())(torch.zeros(2, 3), 0.5), ValueError, "shape"),
     ],
 )
 def test_refused_in_one_sentence(call, error, sentence):
     with pytest.raises(error, match=sentence):
         call()
+
+
+def test_nan_in_a_row_stays_in_its_answer():
+    exact = SharpenedDenoiser(Sharpened(LINE, 0, 2.0), VPCosine())
+    x = torch.tensor([[0.3], [torch.nan], [-0.4]], dtype=torch.float64)
+    found = exact(x, 0.4).mean
+    assert found.isnan().flatten().tolist() == [False, True, False]
+    torch.testing.assert_close(found[::2], exact(x[::2], 0.4).mean, rtol=1e-12, atol=0)

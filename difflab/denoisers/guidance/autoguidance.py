@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..base import Denoiser, Posterior, asked, check_same_frame
-from .base import Guidance, check_weight, extrapolated
+from ..base import Denoiser, Posterior, check_same_frame
+from .base import Guidance, answer_of, check_weight, extrapolated
 
 
 class Autoguidance(Guidance):
@@ -37,11 +37,11 @@ class Autoguidance(Guidance):
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         if self.weight == 1:
             return self.unguided(x_t, t, labels)
-        worse = asked(self.worse, x_t, t, labels)
+        worse = answer_of(self.worse, x_t, t, labels)
         if self.weight == 0:
             return worse
         return Posterior(extrapolated(worse.mean, self.unguided(x_t, t, labels).mean, self.weight))
 
     def unguided(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         """The good model."""
-        return asked(self.denoiser, x_t, t, labels)
+        return answer_of(self.denoiser, x_t, t, labels)

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from ...checks import brief, is_number
-from ..base import Checked, Denoiser, Posterior
+from ..base import Checked, Denoiser, Posterior, asked, check_answer
+
+_MOST = 10_000  # weights and scales
 
 
 class Guidance(ABC):
@@ -54,10 +56,19 @@ class Guidance(ABC):
         """What is said outside of an `Interval`, in one call."""
 
 
+def answer_of(denoiser: Denoiser, x_t: Tensor, t: float | Tensor, labels: Tensor | None) -> Posterior:
+    """As `asked`, and looked at: numbers are to be computed from it. Raises as `Checked`."""
+    answer = asked(denoiser, x_t, t, labels)
+    check_answer(answer, x_t)
+    return answer
+
+
 def check_weight(value: object, name: str) -> float:
-    """`value` as a float. ValueError unless it is a finite number."""
-    if not is_number(value):
-        raise ValueError(f"{name} of a guidance must be a finite number, but got {brief(value)}.")
+    """`value` as a float. ValueError unless it is a finite number, within what float16 holds as well."""
+    if not is_number(value) or abs(float(value)) > _MOST:  # type: ignore[arg-type]
+        raise ValueError(
+            f"{name} of a guidance must be a finite number, at most {_MOST:,} in size, but got {brief(value)}."
+        )
     return float(value)  # type: ignore[arg-type]
 
 

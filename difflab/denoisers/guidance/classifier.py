@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...checks import brief, is_seen
 from ..base import Denoiser, Posterior, noise_level
-from .base import Guidance, check_weight
+from .base import Guidance, answer_of, check_weight
 
 Classifier = Callable[..., Tensor]
 """(x_t (n, *shape), t) -> log p_t(y | x_t), (n,), up to a constant, each row's from that row alone. Where classes are
@@ -63,7 +63,7 @@ class ClassifierGuidance(Guidance):
 
     def unguided(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         """The denoiser, which knows nothing of the class."""
-        return self.denoiser(x_t, t)
+        return answer_of(self.denoiser, x_t, t, None)
 
     def _gradient(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None) -> Tensor:
         """grad log p_t(y | x_t), shaped as x_t."""
@@ -77,10 +77,17 @@ class ClassifierGuidance(Guidance):
                 raise ValueError(
                     f"A classifier must return log p(y | x_t) of each sample, ({len(x)},), but this one returned {got}."
                 )
-            if not log_p.requires_grad:
+            if not log_p.is_floating_point() or log_p.device != x.device:
                 raise ValueError(
-                    "A classifier guides by its gradient, but what this one returned does not depend on x_t: compute it"
-                    " from x_t with torch, without no_grad or detach."
+                    "A classifier must return log p(y | x_t) as real numbers where x_t is, but this one returned"
+                    f" {log_p.dtype} on {log_p.device}."
                 )
-            (gradient,) = torch.autograd.grad(log_p.sum(), x, create_graph=again)
-        return gradient
+            found: tuple[Tensor | None, ...] = (None,)
+            if log_p.requires_grad:
+                found = torch.autograd.grad(log_p.sum(), x, create_graph=again, allow_unused=True)
+        if found[0] is None:
+            raise ValueError(
+                "A classifier guides by its gradient, but what this one returned does not depend on x_t: compute it"
+                " from x_t with torch, without no_grad or detach."
+            )
+        return found[0]

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..base import Denoiser, Posterior, asked, check_same_frame
+from ..base import Denoiser, Posterior, check_same_frame
 from ..conditioned import Conditioned
-from .base import Guidance, check_weight, extrapolated
+from .base import Guidance, answer_of, check_weight, extrapolated
 
 
 class ClassifierFree(Guidance):
@@ -50,12 +50,12 @@ class ClassifierFree(Guidance):
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         if self.weight == 1 or (labels is None and self.unconditional is None):
             return self.unguided(x_t, t, labels)
-        without = (self.denoiser if self.unconditional is None else self.unconditional)(x_t, t)
+        without = answer_of(self.denoiser if self.unconditional is None else self.unconditional, x_t, t, None)
         if self.weight == 0:
             return without
-        within = asked(self.denoiser, x_t, t, labels)
+        within = answer_of(self.denoiser, x_t, t, labels)
         return Posterior(extrapolated(without.mean, within.mean, self.weight))
 
     def unguided(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         """The conditional model."""
-        return asked(self.denoiser, x_t, t, labels)
+        return answer_of(self.denoiser, x_t, t, labels)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ...checks import brief, is_number
-from ..base import Denoiser, Posterior, asked, beside, check_same_frame, check_times
-from .base import Guidance
+from ..base import Denoiser, Posterior, beside, check_same_frame, check_times
+from .base import Guidance, answer_of
 
 
 class Interval(Guidance):
@@ -63,18 +63,18 @@ class Interval(Guidance):
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         if not isinstance(t, Tensor):
             inside = self.low <= self._level(t) <= self.high
-            return asked(self.guided, x_t, t, labels) if inside else self.unguided(x_t, t, labels)
+            return answer_of(self.guided, x_t, t, labels) if inside else self.unguided(x_t, t, labels)
         check_times(t, x_t)
         # a look at where rows stand would stop an accelerator: both are asked, and each row keeps its own
         log_snr = self.schedule.log_snr(t)
         value = {"t": t, "log_snr": log_snr, "sigma": (-log_snr / 2).exp()}[self.of]
         within = beside(((value >= self.low) & (value <= self.high)).to(x_t.dtype), x_t).bool()
-        guided, plain = asked(self.guided, x_t, t, labels), self.unguided(x_t, t, labels)
+        guided, plain = answer_of(self.guided, x_t, t, labels), self.unguided(x_t, t, labels)
         return Posterior(torch.where(within, guided.mean, plain.mean))
 
     def unguided(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         if self.plain is not None:
-            return asked(self.plain, x_t, t, labels)
+            return answer_of(self.plain, x_t, t, labels)
         assert isinstance(self.guided, Guidance)
         return self.guided.unguided(x_t, t, labels)
 

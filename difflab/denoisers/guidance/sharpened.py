@@ -28,6 +28,7 @@ _REACH = 9.0  # standard deviations, of the first window: beyond lies 2e-19 of a
 _NOTHING = -38.0  # log of what float64 does not see beside 1
 _ROUNDS = 5  # of fitting the window
 _NODES = {1: 256, 2: 72}  # along each axis, by dimension
+_MOST_NODES = 1000  # along each axis: more are beyond float64's digits
 _CHUNK = 2**20  # nodes at a time
 
 
@@ -48,8 +49,10 @@ class SharpenedDenoiser:
         dim = data.mixture.dim
         if dim not in _NODES:
             raise ValueError(f"A sharpened density under noise is known in one and two dimensions, not in {dim}.")
-        if nodes is not None and not is_whole(nodes, 8):
-            raise ValueError(f"The rule needs a whole number of nodes, 8 or more, but got {nodes!r}.")
+        if nodes is not None and (not is_whole(nodes, 8) or nodes > _MOST_NODES):
+            raise ValueError(
+                f"The rule needs a whole number of nodes, 8 or more and at most {_MOST_NODES:,}, but got {brief(nodes)}."
+            )
         self.data, self.schedule, self.shape = data, schedule, data.mixture.shape
         self._oracle = ExactDenoiser(data.mixture, schedule)
         count = int(nodes or _NODES[dim])
@@ -87,8 +90,12 @@ class SharpenedDenoiser:
         y = torch.full((len(x),), self.data.label, dtype=torch.int64, device=x.device)
         labels = y if self.data.weight >= 1 else None
         mean, cov = self._oracle(x, t, labels).mean, self._oracle.posterior_covariance(x, t, labels)
-        # where there is no noise nothing is integrated; a window all the same
-        cov = torch.where(sigma[..., None] == 0, torch.eye(x.shape[1], dtype=x.dtype, device=x.device), cov)
+        # where there is no noise nothing is integrated, and where x is nan so is the answer; a window all the same
+        cov = torch.where(
+            (sigma[..., None] == 0) | ~cov.isfinite().all(2, keepdim=True).all(1, keepdim=True),
+            torch.eye(x.shape[1], dtype=x.dtype, device=x.device),
+            cov,
+        )
         rows, parts = max(1, _CHUNK // len(self._nodes)), []
         for first in range(0, max(len(x), 1), rows):
             block = slice(first, first + rows)
