@@ -283,11 +283,10 @@ def test_rows_know_nothing_of_one_another():
 
 
 def test_accepts_as_often_as_it_says():
-    """Of rows whose probability is p the share p is accepted, in bands from rare to likely, within 4 standard errors."""
-    chain = walk(MALA(2 * BOUND, warm_up=0), exact(), 1)[-1].memory
+    """Of 200,000 rows: accepted less p, and that times p - 1/2, which tells too many rare from too many likely ones, have mean 0;
+    within 4 standard errors. A uniform number of 9 % too wide quantiles is off by 20 of them."""
+    chain = walk(MALA(2 * BOUND, warm_up=0), exact(200_000), 1)[-1].memory
     p, accepted = chain.probability, chain.accepted.double()
-    for low, high in ((0.02, 0.3), (0.3, 0.6), (0.6, 0.8), (0.8, 0.98)):
-        band = (p > low) & (p < high)
-        error = float((p * (1 - p))[band].sum().sqrt())
-        assert band.sum() > 500
-        assert abs(float((accepted - p)[band].sum())) < 4 * error
+    for weight in (torch.ones_like(p), p - 0.5):
+        error = float((weight.square() * p * (1 - p)).sum().sqrt())
+        assert abs(float((weight * (accepted - p)).sum())) < 4 * error
