@@ -21,8 +21,8 @@ from torch import Tensor
 
 from ..checks import brief, is_whole
 from ..flow.reference import check_steps, check_times
-from ..samplers import Function, Sampler, sample
-from ..samplers.base import Step
+from ..samplers import Sampler, sample
+from ..samplers.base import Step, sampler_of
 from ..schedules import Schedule, VPCosine
 from .law import law_of
 from .targets import Gaussian, Target, check_schedule
@@ -125,7 +125,7 @@ def measure(
         raise TypeError(f"grid is a function (schedule, t, s, steps) -> times, but got {brief(grid)}.")
     if weak is not None and not isinstance(weak, bool):
         raise TypeError(f"weak must be True, False or None, but got {brief(weak)}.")
-    method = _method(sampler)
+    method = sampler_of(sampler)
     counts = _checked(steps)
     ends = schedule.t_of_log_snr(torch.tensor([-LOG_SNR, LOG_SNR], dtype=torch.float64, device="cpu")).tolist()
     t, s = ends[0] if t is None else t, ends[1] if s is None else s
@@ -194,16 +194,6 @@ def _slopes(steps: tuple[int, ...], errors: tuple[float, ...], floor: float) -> 
         for (n, e), (m, f) in pairwise(zip(steps, errors, strict=True))
     )
     return order, locally
-
-
-def _method(sampler: Sampler | Step) -> Sampler:
-    if isinstance(sampler, Sampler):
-        return sampler
-    if callable(sampler) and not isinstance(sampler, type):
-        return Function(sampler)
-    raise TypeError(
-        f"A sampler is an object such as DDIM(), or a function step(denoiser, state, s), but got {brief(sampler)}."
-    )
 
 
 def _checked(steps: Sequence[int]) -> tuple[int, ...]:

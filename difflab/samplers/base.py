@@ -32,13 +32,12 @@ _MOST, _MOST_EVALUATIONS = 10**12, 10**7  # samples, or numbers of one; beyond t
 
 
 class Sampler(ABC):
-    """Base of all samplers; subclasses are frozen dataclasses whose fields are their knobs.
+    """Base of all samplers; subclasses are frozen dataclasses whose fields are their knobs."""
 
-    Attributes:
-        evaluations_per_step: calls of the denoiser that a step takes, but for the last one.
-    """
-
-    evaluations_per_step: ClassVar[int] = 1
+    @property
+    def evaluations_per_step(self) -> int:
+        """Calls of the denoiser that a step takes, but for the last one."""
+        return 1
 
     @property
     @abstractmethod
@@ -153,7 +152,7 @@ def sample(
     denoiser returns nan or inf.
     """
     evaluations = _budget(grid, evaluations)
-    method = _method(sampler, denoiser, evaluations)
+    method = _default(denoiser, evaluations) if sampler is None else sampler_of(sampler)
     # what comes from a network is looked at there
     checked = denoiser if type(denoiser) is NetworkDenoiser else Checked(denoiser)
     if grid is None:
@@ -201,14 +200,15 @@ def _start(noise: Noise, n: int, shape: tuple[int, ...]) -> Tensor:
         raise ValueError(f"There is no memory for {n:,} samples of the shape {tuple(shape)}: draw fewer.") from None
 
 
-def _method(sampler: Sampler | Step | None, denoiser: Denoiser, evaluations: int) -> Sampler:
-    if sampler is None:
-        from .best import best  # which is made of samplers
+def sampler_of(sampler: Sampler | Step) -> Sampler:
+    """The method itself, or the function as one. TypeError for what is neither."""
+    return sampler if isinstance(sampler, Sampler) else Function(sampler)
 
-        return best(evaluations, width_of(denoiser))
-    if isinstance(sampler, Sampler):
-        return sampler
-    return Function(sampler)
+
+def _default(denoiser: Denoiser, evaluations: int) -> Sampler:
+    from .best import best  # which is made of samplers
+
+    return best(evaluations, width_of(denoiser))
 
 
 def _budget(grid: Tensor | Sequence[float] | None, evaluations: int | None) -> int:

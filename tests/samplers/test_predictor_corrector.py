@@ -192,8 +192,8 @@ def test_one_step_is_the_posterior_mean():
         ({"snr": None}, "but got None"),
         ({"corrections": -1}, "whole number of steps, 0 or more, but got -1"),
         ({"predictor": np.ones(2)}, "'ancestral' or 'reverse diffusion', but got array"),
-        ({"norms": np.ones(2)}, "'expected' or each 'row', but got array"),
-        ({"norms": "batch"}, "'expected' or each 'row', but got 'batch'"),
+        ({"norms": np.ones(2)}, "norms must be 'expected' or 'row', but got array"),
+        ({"norms": "batch"}, "norms must be 'expected' or 'row', but got 'batch'"),
     ],
 )
 def test_refuses_bad_knobs(knobs, words):

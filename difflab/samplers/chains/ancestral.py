@@ -36,7 +36,7 @@ from ...mmse import Profile
 from ...schedules import Schedule
 from ...variances import FIXED
 from ..base import Sampler, State
-from ..knobs import check_flag
+from ..knobs import check_choice, check_flag
 from .bridge import Bridge, bridge
 
 VARIANCES = (*FIXED, "learned", "optimal")
@@ -64,9 +64,7 @@ class Ancestral(Sampler):
     random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.variance, str) or self.variance not in VARIANCES:
-            known = " or ".join(map(repr, VARIANCES))
-            raise ValueError(f"The variance must be {known}, but got {brief(self.variance)}.")
+        check_choice("variance", self.variance, *VARIANCES)
         check_flag("denoise", self.denoise)
         if self.posterior_var is None:
             return

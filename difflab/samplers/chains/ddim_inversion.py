@@ -54,7 +54,7 @@ class DDIMInversion(Sampler):
             )
 
     @property
-    def evaluations_per_step(self) -> int:  # type: ignore[override]
+    def evaluations_per_step(self) -> int:
         return 1 + self.corrections
 
     @property

@@ -48,7 +48,7 @@ class DPMSolverSingleStep(Sampler):
         return self.stages
 
     @property
-    def evaluations_per_step(self) -> int:  # type: ignore[override]
+    def evaluations_per_step(self) -> int:
         return self.stages
 
     @property

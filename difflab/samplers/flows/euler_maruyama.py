@@ -61,6 +61,6 @@ def _coefficients(schedule: Schedule, t: float) -> tuple[float, float]:
     return _remembered(schedule if frozen is None else frozen(), t)
 
 
-@lru_cache(maxsize=2**14)
+@lru_cache(maxsize=2**10)
 def _remembered(schedule: Schedule, t: float) -> tuple[float, float]:
     return float(schedule.drift(t)), float(schedule.diffusion(t)) ** 2

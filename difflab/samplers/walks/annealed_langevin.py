@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -28,7 +28,7 @@ from ..base import Sampler, State
 from ..knobs import check_flag
 from .one_level import is_far, stopped, why_it_diverged
 
-_langevin_step = cache(langevin_step)  # every step of a walk asks for the same one
+_langevin_step = lru_cache(2**10)(langevin_step)  # every step of a walk asks for the same one
 # Technique 4 takes steps just large enough to walk from one level to the next. With levels close together (or one alone)
 # that is no step at all, and errors of the start or of a network would stay as they are: so never less than for levels
 # 10 % apart.
@@ -75,7 +75,7 @@ class AnnealedLangevin(Sampler):
             raise ValueError(f"The convention of annealed Langevin is 'v1' or 'v2', but got {brief(self.convention)}.")
 
     @property
-    def evaluations_per_step(self) -> int:  # type: ignore[override]
+    def evaluations_per_step(self) -> int:
         return self.steps_per_level
 
     @property

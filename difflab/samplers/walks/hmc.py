@@ -48,7 +48,7 @@ class HMC(Metropolis):
             raise ValueError(f"HMC takes a whole number of leapfrog steps, 1 or more, but got {brief(self.leapfrog)}.")
 
     @property
-    def evaluations_per_step(self) -> int:  # type: ignore[override]
+    def evaluations_per_step(self) -> int:
         return self.leapfrog
 
     @property

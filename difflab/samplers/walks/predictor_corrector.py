@@ -29,9 +29,8 @@ from ...schedules import Schedule
 from .. import grids
 from ..base import Sampler, State
 from ..chains.bridge import bridge
+from ..knobs import check_choice
 from .density import of_rows
-
-_PREDICTORS, _NORMS = ("ancestral", "reverse diffusion"), ("expected", "row")
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,7 @@ class PredictorCorrector(Sampler):
     random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.predictor, str) or self.predictor not in _PREDICTORS:
-            raise ValueError(f"The predictor is 'ancestral' or 'reverse diffusion', but got {brief(self.predictor)}.")
+        check_choice("predictor", self.predictor, "ancestral", "reverse diffusion")
         if not is_number(self.snr) or not 0 < self.snr < 1:
             raise ValueError(
                 "The corrector's signal-to-noise ratio must lie above 0, and below 1, where its steps are stable for any data,"
@@ -70,11 +68,10 @@ class PredictorCorrector(Sampler):
             )
         if not is_whole(self.corrections, 0):
             raise ValueError(f"Corrections are a whole number of steps, 0 or more, but got {brief(self.corrections)}.")
-        if not isinstance(self.norms, str) or self.norms not in _NORMS:
-            raise ValueError(f"The corrector's norms are 'expected' or each 'row', but got {brief(self.norms)}.")
+        check_choice("norms", self.norms, "expected", "row")
 
     @property
-    def evaluations_per_step(self) -> int:  # type: ignore[override]
+    def evaluations_per_step(self) -> int:
         return 1 + self.corrections
 
     @property
@@ -83,7 +80,7 @@ class PredictorCorrector(Sampler):
         return f"Predictor-corrector ({self.predictor}, {self.corrections} x Langevin at SNR {self.snr:g}{norms})"
 
     def default_grid(self, schedule: Schedule, evaluations: int) -> Tensor:
-        return grids.uniform(schedule, 1 + (evaluations - 1) // self.evaluations_per_step)  # the last step is one
+        return grids.uniform(schedule, 1 + max(0, evaluations - 1) // self.evaluations_per_step)  # the last step is one
 
     def step(self, denoiser: Denoiser, state: State, s: float) -> State:
         x0 = denoiser(state.x, state.t).mean
