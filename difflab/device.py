@@ -32,8 +32,10 @@ def resolve(device: str | torch.device = "auto") -> torch.device:
         return torch.device("cuda" if _has("cuda") else "mps" if _has("mps") else "cpu")
     try:
         resolved = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"There is no device named {device!r}; choose auto, cpu, cuda, cuda:1, ... or mps.") from error
+    except (RuntimeError, ValueError) as error:  # the latter for a number beyond 64 bits
+        raise ValueError(
+            f"There is no device named {brief(device)}; choose auto, cpu, cuda, cuda:1, ... or mps."
+        ) from error
     if resolved.type in ("cuda", "mps") and not _has(resolved.type):
         raise ValueError(f"This machine offers torch no {resolved.type} device; choose auto or cpu.")
     return resolved

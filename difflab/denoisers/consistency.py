@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checks import brief
+from ..checks import brief, is_number
 from ..data import DataSet
 from ..predictions import Prediction
 from ..schedules import EDM, Schedule
@@ -77,6 +77,8 @@ class ConsistencyDenoiser(nn.Module):
 
     def flow_map(self, x_t: Tensor, t: float, s: float, labels: Tensor | None = None) -> Tensor:
         """As `FlowMap`, for s = 0 only: ValueError on the way there, where f says nothing."""
+        if not is_number(s):
+            raise TypeError(f"A flow map leads to one time, but got s = {brief(s)}.")
         if s != 0:
             raise ValueError(
                 f"A consistency model knows the end of the flow, s = 0, and not where it is at s = {s:.4g}: take the sampler"

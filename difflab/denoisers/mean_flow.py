@@ -22,7 +22,7 @@ from ..networks import network_for
 from ..predictions import to_x0
 from ..schedules import Flow, Learned, Schedule
 from .base import Posterior, beside, check_labels, check_samples, check_times, noise_level
-from .given import check_answer, checked_clip
+from .given import check_answer, check_dtype, checked_clip
 from .preconditioning import input_scale
 
 _LEAST = math.exp(-5.0)  # times below it look alike
@@ -111,14 +111,19 @@ class MeanFlowDenoiser(nn.Module):
         TypeError or ValueError for samples, times or labels of another kind or shape.
         """
         check_samples(x_t, self.shape)
+        check_dtype(self.network, x_t)
+        if not isinstance(s, Tensor) and not is_number(s):
+            raise TypeError(f"An average velocity is one down to a time s, but got {brief(s)}.")
         check_times(s, x_t)
         if labels is not None:
             check_labels(labels, self.classes, len(x_t))
             labels = labels.to(self.device)
         alpha, sigma = noise_level(self.schedule, t, x_t)
         t, s = (torch.as_tensor(a, dtype=x_t.dtype, device=x_t.device) for a in (t, s))
-        if is_seen(t - s, lambda ahead: ahead < 0):
-            raise ValueError("An average velocity is one from t down to s, but here s lies above t.")
+        if is_seen(t - s, lambda ahead: ~(ahead >= 0)) or is_seen(s, lambda s: s < 0):
+            raise ValueError(
+                "An average velocity is one from t down to s, 0 or more, but here s lies above t or below 0."
+            )
         late = t.clamp(min=_LEAST)
         pair = (1 + late.log() * _PER_E_FOLD, (t - s) / late)  # each from 0 to 1
         told = torch.stack(torch.broadcast_tensors(*(a.reshape(-1) for a in pair)), dim=1)
@@ -137,6 +142,8 @@ class MeanFlowDenoiser(nn.Module):
 
     def flow_map(self, x_t: Tensor, t: float, s: float, labels: Tensor | None = None) -> Tensor:
         """x_s = x_t - (t - s) u(x_t, t, s), (n, *shape); within `clip` at s = 0."""
+        if not is_number(t) or not is_number(s):
+            raise TypeError(f"A flow map leads from one time to one time, but got t = {brief(t)} and s = {brief(s)}.")
         x_s = x_t - (t - s) * self.average_velocity(x_t, t, s, labels)
         return self._clipped(x_s) if s == 0 else x_s
 

@@ -19,16 +19,16 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ..checks import brief, check_generator, check_samples, is_number, is_whole
+from ..checks import brief, check_generator, is_number, is_seen, is_whole
 from ..denoisers import Denoiser
-from ..denoisers.base import asked, check_same_frame, noise_level
+from ..denoisers.base import Checked, check_same_frame, noise_level
 from ..denoisers.consistency import ConsistencyDenoiser
 from ..schedules import Schedule
 from ..schedules.base import level_times
 from .denoising import draw_noise
-from .given import check_given
+from .given import check_batch, check_given, check_pair
 
-_MOST_LEVELS = 2**20
+_MOST_LEVELS, _MOST_HUBER = 2**20, 10**6
 
 
 def consistency_loss(
@@ -60,11 +60,13 @@ def consistency_loss(
     if not isinstance(model, ConsistencyDenoiser):
         raise TypeError(f"Consistency is trained on a ConsistencyDenoiser, but got {brief(model)}.")
     check_generator(generator)
-    check_samples(x0, model.shape)
-    check_given(x0, t, eps)
-    check_given(x0, s, None)
-    if not is_number(huber) or huber < 0:
-        raise ValueError(f"huber, the c of the distance, must be a number of 0 or more, but got {huber!r}.")
+    check_batch(x0, labels, model.shape, model.classes)
+    check_pair(x0, t, s)
+    check_given(x0, None, eps)
+    if not is_number(huber) or not 0 <= huber <= _MOST_HUBER:
+        raise ValueError(
+            f"huber, the c of the distance, must be a number of 0 or more, at most {_MOST_HUBER:,}, but got {brief(huber)}."
+        )
     if t.device.type == "cpu" and not bool((s < t).all()):
         raise ValueError("Consistency compares a time t with one below it: every s must be smaller than its t.")
     if eps is None:
@@ -77,7 +79,7 @@ def consistency_loss(
             x_s = alpha_s * x0 + sigma_s * eps
         else:
             check_same_frame(model, teacher, "The teacher")
-            mean = asked(teacher, x_t, t, labels).mean
+            mean = Checked(teacher)(x_t, t, labels).mean
             x_s = alpha_s * mean + sigma_s / sigma_t * (x_t - alpha_t * mean)
         behind = model.end_at(x_s, s, labels)
         # at the data f is x_s whatever the network says, nan included
@@ -122,16 +124,26 @@ class ConsistencyTraining:
             raise ValueError(f"mean, of the log of noise levels, must be a number, but got {self.mean!r}.")
         for name, least in (("std", "above 0"), ("huber", "of 0 or more")):
             value = getattr(self, name)
-            if not is_number(value) or value < 0 or (value == 0 and name == "std"):
-                raise ValueError(f"{name} must be a number {least}, but got {value!r}.")
+            if not is_number(value) or not 0 <= value <= _MOST_HUBER or (value == 0 and name == "std"):
+                raise ValueError(f"{name} must be a number {least}, at most {_MOST_HUBER:,}, but got {brief(value)}.")
+        if self.teacher is not None:
+            Checked(self.teacher)
 
     def count(self, progress: float) -> int:
         """How many noise levels there are when a share `progress` in [0, 1] of the training is done."""
+        if not is_number(progress) or not 0 <= progress <= 1:
+            raise ValueError(f"progress is the share of the training that is done, 0 to 1, but got {brief(progress)}.")
         doublings = math.log2(self.fine / self.coarse)
         return min(self.fine, self.coarse * 2 ** math.floor(progress * (doublings + 1)))
 
     def pairs(self, schedule: Schedule, count: int, sigma_data: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(t, s, probability, weight) of each pair of neighbours among `count` levels and the data, (count,) float64."""
+        if not isinstance(schedule, Schedule):
+            raise TypeError(f"Noise levels are those of a Schedule such as EDM(), but got {brief(schedule)}.")
+        if not is_whole(count, 2) or count > _MOST_LEVELS:
+            raise ValueError(f"There are 2 to {_MOST_LEVELS:,} noise levels, but got {brief(count)}.")
+        if not is_number(sigma_data) or sigma_data < 0:
+            raise ValueError(f"sigma_data must be a number of 0 or more, but got {brief(sigma_data)}.")
         if schedule.reaches_zero_snr:
             raise ValueError(
                 f"{schedule.name} ends at alpha = 0, where the noise level sigma / alpha is infinite: train consistency under"
@@ -141,6 +153,11 @@ class ConsistencyTraining:
         alpha, sigma = schedule.alpha_sigma(times)
         level = sigma / alpha / (sigma_data or 1.0)
         cdf = torch.special.ndtr((level.log() - self.mean) / self.std)
+        if is_seen(cdf, lambda cdf: ~(cdf[-1:] > cdf[:1])):
+            raise ValueError(
+                f"The levels of {schedule} all lie beyond log levels of N({self.mean:g}, {self.std:g}^2): give another mean"
+                " or a wider std."
+            )
         return times[1:], times[:-1], cdf.diff() / (cdf[-1] - cdf[0]), 1 / level.diff()
 
     def loss(
@@ -158,7 +175,8 @@ class ConsistencyTraining:
         """
         if not isinstance(model, ConsistencyDenoiser):
             raise TypeError(f"Consistency is trained on a ConsistencyDenoiser, but got {brief(model)}.")
-        check_samples(x0, model.shape)
+        check_batch(x0, labels, model.shape, model.classes)
+        check_generator(generator)
         times = self.pairs(model.schedule, self.count(progress), model.sigma_data)
         t, s, probability, weight = (a.to(x0.device, torch.float32) for a in times)
         source = generator.device if generator is not None else x0.device

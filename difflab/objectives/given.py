@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from ..checks import brief, check_generator, check_samples, is_seen, is_whole
 from ..data import DataSet
 from ..denoisers import ExactDenoiser
+from ..denoisers.base import check_labels
 from ..schedules import Schedule
 from .times import Times
 from .weightings import Weighting
@@ -96,3 +97,22 @@ def check_given(x0: Tensor, t: Tensor | None, eps: Tensor | None) -> None:
     if eps is not None and (not isinstance(eps, torch.Tensor) or eps.shape != x0.shape):
         got = tuple(eps.shape) if isinstance(eps, Tensor) else brief(eps)
         raise ValueError(f"eps must be shaped like x0, {tuple(x0.shape)}, but got {got}.")
+
+
+def check_batch(x0: Tensor, labels: Tensor | None, shape: tuple[int, ...] | None, classes: int | None) -> None:
+    """Raises TypeError or ValueError unless `x0` is (n, *shape), one row or more, and `labels`, if given, are (n,) classes."""
+    check_samples(x0, shape)
+    if not len(x0):
+        raise ValueError("A loss is the mean over a batch, but this one is empty.")
+    if labels is not None:
+        check_labels(labels, classes, len(x0))
+
+
+def check_pair(x0: Tensor, t: Tensor, s: Tensor) -> None:
+    """Raises ValueError unless `t` and `s` are (n,) floating-point times, s within [0, 1]."""
+    for name, times in (("t", t), ("s", s)):
+        if not isinstance(times, Tensor) or not times.is_floating_point() or times.shape != x0.shape[:1]:
+            got = tuple(times.shape) if isinstance(times, Tensor) else brief(times)
+            raise ValueError(f"{name} must be {len(x0)} times, one for each sample, but got {got}.")
+    if is_seen(s, lambda s: ~((s >= 0) & (s <= 1))):
+        raise ValueError(f"s must be times from 0 to 1, but it runs from {float(s.min()):g} to {float(s.max()):g}.")

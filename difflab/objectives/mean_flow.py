@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ..checks import brief, check_generator, check_samples, is_number
+from ..checks import brief, check_generator, is_number, is_whole
 from ..denoisers import Denoiser
-from ..denoisers.base import asked, beside, check_same_frame, noise_level
+from ..denoisers.base import Checked, beside, check_same_frame, noise_level
 from ..denoisers.mean_flow import MeanFlowDenoiser
 from ..predictions import from_x0
 from .denoising import draw_noise
-from .given import check_given
+from .given import check_batch, check_given, check_pair
 
 
 def mean_flow_loss(
@@ -51,9 +51,9 @@ def mean_flow_loss(
     if not isinstance(model, MeanFlowDenoiser):
         raise TypeError(f"A mean flow is trained on a MeanFlowDenoiser, but got {brief(model)}.")
     check_generator(generator)
-    check_samples(x0, model.shape)
-    check_given(x0, t, eps)
-    check_given(x0, s, None)
+    check_batch(x0, labels, model.shape, model.classes)
+    check_pair(x0, t, s)
+    check_given(x0, None, eps)
     if eps is None:
         eps = draw_noise(x0, generator)
     alpha, sigma = noise_level(model.schedule, t, x0)
@@ -64,7 +64,7 @@ def mean_flow_loss(
     else:
         check_same_frame(model, teacher, "The teacher")
         with torch.no_grad():
-            mean = asked(teacher, x_t, t, labels).mean
+            mean = Checked(teacher)(x_t, t, labels).mean
             v = from_x0("velocity", mean, x_t, alpha, sigma, rates=(alpha_rate, sigma_rate))
 
     def u(x: Tensor, time: Tensor) -> Tensor:
@@ -108,11 +108,16 @@ class MeanFlowTraining:
                 raise ValueError(
                     f"{name} must be a number {'above 0' if above else 'of 0 or more'}, but got {value!r}."
                 )
+        if self.teacher is not None:
+            Checked(self.teacher)
 
     def times(
         self, n: int, generator: Generator | None = None, *, device: torch.device | str = "cpu"
     ) -> tuple[Tensor, Tensor]:
         """(t, s), each (n,) float32 on `device`, s <= t; the first floor(apart n) rows are those that are apart."""
+        check_generator(generator)
+        if not is_whole(n, 0):
+            raise ValueError(f"Times are drawn for a whole number of rows, 0 or more, but got {brief(n)}.")
         source = generator.device if generator is not None else device
         z = torch.randn(2, n, generator=generator, device=source).to(device)
         two = (self.mean + self.std * z).sigmoid()
@@ -133,6 +138,9 @@ class MeanFlowTraining:
 
         `progress`, the share of the training that is done, changes nothing here. As `mean_flow_loss`.
         """
+        if not isinstance(model, MeanFlowDenoiser):
+            raise TypeError(f"A mean flow is trained on a MeanFlowDenoiser, but got {brief(model)}.")
+        check_batch(x0, labels, model.shape, model.classes)
         t, s = self.times(len(x0), generator, device=x0.device)
         square = mean_flow_loss(model, x0, labels, t=t, s=s, generator=generator, teacher=self.teacher)
         if self.power:

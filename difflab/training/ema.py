@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
+from ..checks import brief, is_number
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -19,8 +21,8 @@ class EMA(Generic[M]):
     """
 
     def __init__(self, model: M, decay: float = 0.999) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"The EMA's decay must lie in [0, 1), but got {decay}.")
+        if not is_number(decay) or not 0 <= decay < 1:
+            raise ValueError(f"The EMA's decay must lie in [0, 1), but got {brief(decay)}.")
         self.decay = decay
         self.module = clone(model)
         self._average = [p.detach() for p in self.module.parameters()]

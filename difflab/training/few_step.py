@@ -24,6 +24,7 @@ from .batches import batches
 from .ema import EMA, clone
 from .run import whole
 
+_MOST_BATCH = 10**7
 M = TypeVar("M", ConsistencyDenoiser, MeanFlowDenoiser)
 
 
@@ -101,7 +102,7 @@ def train_few_step(
     check_data(data)
     check_generator(generator)
     whole("steps", steps, least=1)
-    whole("batch", batch, least=1)
+    whole("batch", batch, least=1, most=_MOST_BATCH)
     whole("warmup", warmup, least=0)
     if not is_number(lr) or lr <= 0:
         raise ValueError(f"lr, the learning rate, must be a positive number, but got {lr!r}.")
@@ -140,6 +141,7 @@ def _steps(
     for step in range(1, steps + 1):
         x0, labels = source.draw()
         loss = objective.loss(model, x0, labels, progress=(step - 1) / steps, generator=noise)
+        _check_loss(loss)
         if device.type != "meta" and not bool(loss.isfinite()):
             raise FloatingPointError(
                 f"The loss of step {step} was not finite, so training stopped there; try a smaller learning rate."
@@ -154,3 +156,9 @@ def _steps(
         optimizer.step()
         average.update(step)
         yield FewStepState(step, loss.detach(), model, average)
+
+
+def _check_loss(loss: Tensor) -> None:
+    if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
+        got = f"the shape {tuple(loss.shape)}" if isinstance(loss, Tensor) and loss.ndim else brief(loss)
+        raise TypeError(f"An objective's loss must be one number with a gradient, but got {got}.")

@@ -124,6 +124,13 @@ MODEL = MeanFlowDenoiser.for_data(RING, width=8)
         ((MODEL, digits(), MeanFlowTraining()), {}, ValueError, r"of shape \(2,\), but digits"),
         ((MODEL, RING, MeanFlowTraining()), {"steps": 0}, ValueError, "steps must be a whole number"),
         ((MODEL, RING, MeanFlowTraining()), {"batch": 0.5}, ValueError, "batch must be a whole number"),
+        (
+            (MODEL, RING, MeanFlowTraining()),
+            {"batch": 10**13},
+            ValueError,
+            "batch must be a whole number from 1 to 10000000",
+        ),
+        ((MODEL, RING, MeanFlowTraining()), {"ema": "0.9"}, ValueError, "EMA's decay .* but got '0.9'"),
         ((MODEL, RING, MeanFlowTraining()), {"lr": 0}, ValueError, "lr, the learning rate"),
         ((MODEL, RING, MeanFlowTraining()), {"ema": 1.0}, ValueError, "EMA's decay"),
         ((MODEL, RING, MeanFlowTraining()), {"clip_gradient": 0}, ValueError, "clip_gradient must be"),
@@ -139,3 +146,17 @@ MODEL = MeanFlowDenoiser.for_data(RING, width=8)
 def test_refused_in_one_sentence(arguments, options, error, sentence):
     with pytest.raises(error, match=sentence):
         train_few_step(*arguments, **({"steps": 1} | options))
+
+
+class Saying:
+    def __init__(self, said):
+        self.said = said
+
+    def loss(self, model, x0, labels=None, *, progress=1.0, generator=None):
+        return self.said
+
+
+@pytest.mark.parametrize("said", [None, 1.0, torch.tensor(1.0), torch.ones(3, requires_grad=True)])
+def test_refuses_what_is_no_loss(said):
+    with pytest.raises(TypeError, match="loss must be one number with a gradient, but got"):
+        list(train_few_step(MODEL, RING, Saying(said), steps=1, batch=4, device="cpu"))
