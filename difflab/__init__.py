@@ -21,6 +21,7 @@ _ROOMS = (
     "data",
     "denoisers",
     "elbo",
+    "flow",
     "likelihood",
     "metrics",
     "mmse",

@@ -30,6 +30,7 @@ from .walks.mala import MALA
 from .walks.one_level import OneLevel, stable_step
 from .walks.predictor_corrector import PredictorCorrector
 
+#: by name; those that any denoiser will do for (Consistency and MeanFlow need one with a flow map)
 SAMPLERS: dict[str, type[Sampler]] = {
     c.__name__: c
     for c in (

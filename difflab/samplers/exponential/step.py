@@ -1,8 +1,7 @@
 """A step of the probability flow from known values of x_0 or eps, the rest of it being solved exactly: see `integrals`.
 
 Where a denoiser is small, a step takes as long as its operations are many. The values of eps are kept as sigma eps =
-x - alpha x_0, one operation, and linear combinations are made of `lerp` and of `add_` with a factor, which multiply and add in
-one.
+x - alpha x_0, one operation, and linear combinations are made of additions with a factor (see `linear`).
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ... import linear
 from ...schedules.base import Level
 
 #: what is known at a level: x_0 or sigma eps, shaped as x
@@ -21,8 +21,7 @@ Value = tuple[Level, Tensor]
 def combined(x: Tensor, keep: float, factors: Sequence[float], values: Sequence[Tensor]) -> Tensor:
     """keep x + sum_j factor_j value_j, in the dtype of `x`; one value at least."""
     first = values[0] if values[0].dtype == x.dtype else values[0].to(x.dtype)
-    out = torch.lerp(first, x, keep)  # (1 - keep) first + keep x
-    out.add_(first, alpha=factors[0] - (1 - keep))
+    out = linear.combined(keep, x, factors[0], first)
     for factor, value in zip(factors[1:], values[1:], strict=True):
         out.add_(value, alpha=factor)
     return out

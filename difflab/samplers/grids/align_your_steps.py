@@ -81,9 +81,8 @@ def _distances(search: Search, x0: Tensor, row: Tensor) -> Tensor:
     """E|D(x_i) - D(x_j)|^2 along noise paths, for all pairs of levels: (levels, levels) float64."""
     schedule, times = search.schedule, times_of(search.schedule, row).tolist()
     total = torch.zeros(len(row), len(row), dtype=torch.float64, device="cpu")
-    spread = (
-        row.square().flip(0).diff(prepend=row.new_zeros(1)).sqrt().tolist()
-    )  # of the noise added, lowest level first
+    # standard deviations of the noise added, lowest level first
+    spread = row.square().flip(0).diff(prepend=row.new_zeros(1)).sqrt().tolist()
     for block in x0.split(_ROWS):
         noise, answers = torch.zeros_like(block), []
         for std, t in zip(spread, reversed(times), strict=True):
