@@ -5,13 +5,14 @@ Colours have one meaning each: exact is green and solid, learned is vermilion an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from .chain import MarkovChain
+from .checks import brief
 from .convergence import Measured
 from .data import GaussianMixture
 from .denoisers import ExactDenoiser
@@ -166,6 +167,8 @@ def convergence(measured: Sequence[Measured]) -> Figure:
     ValueError if there is none, or if they were measured on different targets.
     """
     go = _plotly()
+    if not isinstance(measured, list | tuple) or not all(isinstance(one, Measured) for one in measured):
+        raise TypeError(f"Draw a list of what convergence.measure returns, but got {brief(measured)}.")
     if not measured:
         raise ValueError("There is nothing to draw: give a measured sampler or more.")
     targets = {one.target for one in measured}
@@ -197,6 +200,10 @@ def langevin_diagnostics(states: Sequence[State], oracle: ExactDenoiser, sampler
     and HMC "acceptance". Raises ValueError with fewer than 4 states, TypeError for what are none.
     """
     go = _plotly()
+    if isinstance(states, Tensor) or not isinstance(states, Iterable):
+        raise TypeError(f"A walk is drawn from the states that sample yields, but got {brief(states)}.")
+    if sampler is not None and not isinstance(sampler, Sampler):
+        raise TypeError(f"sampler is the one that walked, such as Langevin(), or None, but got {brief(sampler)}.")
     states = list(states)
     panels: list[tuple[str, list[dict[str, Any]]]] = []
     mass = diagnostics.mode_mass_over_time(states, oracle)

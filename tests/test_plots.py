@@ -137,5 +137,8 @@ def test_convergence_draws_errors_over_evaluations_with_the_measured_order():
     assert "Gaussian" in figure.layout.title.text
     with pytest.raises(ValueError, match="nothing to draw"):
         convergence([])
+    for wrong in (found[0], [1], None):
+        with pytest.raises(TypeError, match=r"a list of what convergence\.measure returns, but got"):
+            convergence(wrong)
     with pytest.raises(ValueError, match="different targets"):
         convergence([found[0], measure(DDIM(), Line(), steps=(8, 16))])

@@ -57,5 +57,9 @@ def test_refuses_what_is_no_walk():
         langevin_diagnostics(states[:3], oracle)
     with pytest.raises(TypeError, match="the states that sample yields"):
         langevin_diagnostics([1, 2], oracle)
+    with pytest.raises(TypeError, match="the states that sample yields, but got None"):
+        langevin_diagnostics(None, oracle)
+    with pytest.raises(TypeError, match=r"sampler is the one that walked, .* but got 'Langevin'"):
+        langevin_diagnostics(states, oracle, "Langevin")
     with pytest.raises(TypeError, match="There is no recursion"):
         langevin_diagnostics(*reversed(walk(GaussianMixture([1.0], [[0.0]], 1.0), Langevin())), DDIM())

@@ -36,6 +36,8 @@ def sample(args: argparse.Namespace) -> int:
 def _drawn(args: argparse.Namespace) -> tuple[torch.Tensor, tuple[float, float], int]:
     if args.n < 1:
         raise ValueError(f"The number of samples must be at least 1, but got {args.n}.")
+    if not 0 <= args.seed < 2**63:
+        raise ValueError(f"The seed must be a whole number from 0 to 2^63 - 1, but got {args.seed}.")
     names = {name.lower(): name for name in SAMPLERS}
     sampler = None if args.sampler is None else sampler_from(names.get(args.sampler.lower(), args.sampler))
     device = resolve(args.device)

@@ -45,8 +45,11 @@ def flow_map_of(denoiser: Denoiser) -> Callable[[Tensor, float, float], Tensor]:
 
     def leap(x_t: Tensor, t: float, s: float) -> Tensor:
         found = own(x_t, t, s) if labels is None else own(x_t, t, s, labels.to(x_t.device))
-        if not isinstance(found, Tensor):
-            raise TypeError(f"A flow map must return a tensor, but this one returned a {type(found).__name__}.")
+        if not isinstance(found, Tensor) or not found.is_floating_point() or found.device != x_t.device:
+            got = f"{found.dtype} on {found.device}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            raise TypeError(
+                f"A flow map must return a tensor of floating-point numbers where x_t is, but this one returned {got}."
+            )
         if found.shape != x_t.shape:
             raise ValueError(
                 f"A flow map must return {tuple(x_t.shape)} for this x_t, but this one returned {tuple(found.shape)}."

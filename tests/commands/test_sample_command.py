@@ -74,7 +74,9 @@ def test_points_become_a_density(recipe, tmp_path):
         ({"labels": "3,x"}, "whole numbers with commas"),
         ({"labels": "10"}, "between 0 and 9"),
         ({"sampler": "magic"}, "no sampler named 'magic'"),
-        ({"evaluations": 0}, "1 or more, but got 0"),
+        ({"evaluations": 0}, "1 or more .*, but got 0"),
+        ({"seed": -1}, r"whole number from 0 to 2\^63 - 1, but got -1"),
+        ({"seed": 2**70}, "but got 1180591620717411303424"),
     ],
 )
 def test_bad_requests_end_in_one_sentence(checkpoint, options, sentence):

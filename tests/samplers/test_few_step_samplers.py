@@ -124,6 +124,11 @@ class Nan:
         return x_t * math.nan
 
 
+class Whole(Nan):
+    def flow_map(self, x_t, t, s, labels=None):
+        return x_t.long()
+
+
 @pytest.mark.parametrize(
     ("run", "error", "sentence"),
     [
@@ -142,6 +147,11 @@ class Nan:
         (lambda: list(sample(Nan(), Consistency(), [0.9, 0.4, 0.0], n=2)), FloatingPointError, r"t = 0.9"),
         (lambda: ExactFlowMap(ExactDenoiser(RING, Flow()), steps=0), ValueError, "whole number of steps"),
         (lambda: ExactFlowMap("oracle"), TypeError, "has a schedule"),
+        (
+            lambda: list(sample(Whole(), MeanFlow(), [0.9, 0.0], n=2)),
+            TypeError,
+            "but this one returned torch.int64 on cpu",
+        ),
         (
             lambda: ExactFlowMap(ExactDenoiser(RING, Flow())).average_velocity(torch.zeros(1, 2), "late", 0.3),
             ValueError,
