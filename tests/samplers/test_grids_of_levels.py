@@ -60,6 +60,15 @@ def test_karras_is_the_published_formula(schedule, rho):
     torch.testing.assert_close(found, due, rtol=1e-11, atol=0)
 
 
+@pytest.mark.parametrize("rho", [1, 3, 7, 13.0])
+def test_karras_ends_are_not_rounded(rho):
+    """Powers and their roots miss an end by a rounding: two grids of one range begin and end on the very same times."""
+    for schedule in (VPCosine(), Flow(), Geometric()):
+        for steps in (2, 5, 18, 40):
+            found, due = grids.karras(schedule, steps, rho), grids.log_snr(schedule, steps)
+            assert (found[0], found[-2]) == (due[0], due[-2])
+
+
 def test_karras_is_edm_even_in_time():
     torch.testing.assert_close(grids.karras(EDM(), 18), grids.uniform(EDM(), 18), rtol=0, atol=1e-8)
 
