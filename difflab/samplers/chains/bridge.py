@@ -14,9 +14,13 @@ On the times of a chain these are its `posterior` and `beta`; on a part of them,
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 from ...schedules import Schedule
+from ...schedules.base import Level
+
+_REMEMBERED = 2**14  # steps: a sampler takes the same ones in every run
 
 
 class Bridge(NamedTuple):
@@ -36,8 +40,12 @@ def bridge(schedule: Schedule, t: float, s: float) -> Bridge:
     """The bridge from t down to s, 0 <= s <= t <= 1. Raises ValueError for any other pair."""
     if not 0 <= s <= t <= 1:
         raise ValueError(f"A bridge leads from t down to s, 0 <= s <= t <= 1, but got t = {t} and s = {s}.")
-    (_, alpha_t, sigma_t, log_snr_t), (_, alpha_s, sigma_s, log_snr_s) = schedule.level(t), schedule.level(s)
-    rest = -math.expm1(log_snr_t - log_snr_s) if s < t else 0.0
+    return _between(schedule.level(t), schedule.level(s))
+
+
+@lru_cache(_REMEMBERED)
+def _between(t: Level, s: Level) -> Bridge:
+    rest = -math.expm1(t.log_snr - s.log_snr) if s.t < t.t else 0.0
     # and not r alpha_s / alpha_t, which is 0 / 0 at alpha_t = 0
-    c_x = alpha_t / alpha_s * (sigma_s / sigma_t) ** 2 if s < t else 1.0
-    return Bridge(alpha_t, sigma_t, alpha_s, sigma_s, c_x, alpha_s * rest, sigma_s**2 * rest, sigma_t**2 * rest)
+    c_x = t.alpha / s.alpha * (s.sigma / t.sigma) ** 2 if s.t < t.t else 1.0
+    return Bridge(t.alpha, t.sigma, s.alpha, s.sigma, c_x, s.alpha * rest, s.sigma**2 * rest, t.sigma**2 * rest)

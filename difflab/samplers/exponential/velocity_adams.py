@@ -50,17 +50,18 @@ _POWER = 1.2  # of its spacing in u: 1 is even steps, more are finer at the nois
 
 
 class Place(NamedTuple):
-    """A level on the circle: the radius R, the angle theta, u, and R / (c sigma), by which a q is minus its velocity."""
+    """A level on the circle: the radius R, the angle theta, u, R / (c sigma), by which a q is minus its velocity, and
+    c^2 alpha / R^2, by which x is the linear estimate of x_0."""
 
-    level: Level
     radius: float
     angle: float
     u: float
     scale: float
+    linear: float
 
 
 #: where, and q there, shaped as x
-Value = tuple[Place, Tensor]
+Value = tuple[Level, Tensor]
 
 
 @lru_cache(_REMEMBERED)
@@ -68,7 +69,8 @@ def on_circle(level: Level, width: float) -> Place:
     """Where a level above the data lies for data of this width."""
     radius = math.hypot(width * level.alpha, level.sigma)
     angle = math.atan2(level.sigma, width * level.alpha)
-    return Place(level, radius, angle, -math.asinh(width * level.alpha / level.sigma), radius / (width * level.sigma))
+    u = -math.asinh(width * level.alpha / level.sigma)
+    return Place(radius, angle, u, radius / (width * level.sigma), width**2 * level.alpha / radius**2)
 
 
 @lru_cache(_REMEMBERED)
@@ -89,6 +91,27 @@ def weights(nodes: tuple[float, ...], t: float, s: float) -> tuple[float, ...]:
                         value *= (u - other) / (node - other)
                 found[j] += value
     return tuple(found)
+
+
+@lru_cache(_REMEMBERED)
+def factors(width: float, s: Level, *known: Level) -> tuple[float, tuple[float, ...]]:
+    """Of the step from known[0] to `s`: what multiplies x, and the q at each of the levels `known`.
+
+    At the data, the line through the first two velocities is taken where it is near, else x_0 = q + (c^2 alpha / R^2) x.
+    """
+    places = [on_circle(level, width) for level in known]
+    t = places[0]
+    if s.sigma == 0:
+        if len(known) == 1 or t.angle > _NEAR:
+            return t.linear, (1.0, *[0.0] * (len(known) - 1))
+        bend = t.angle**2 / (2 * (places[1].angle - t.angle))
+        keep, radius = width / t.radius, width
+        found: tuple[float, ...] = (-t.angle - bend, bend)
+    else:
+        end = on_circle(s, width)
+        keep, radius = end.radius / t.radius, end.radius
+        found = weights(tuple(place.u for place in places), t.u, end.u)
+    return keep, tuple(-radius * w * place.scale for w, place in zip(found, places, strict=True))
 
 
 @dataclass(frozen=True)
@@ -138,47 +161,31 @@ class VelocityAdams(Sampler):
         return torch.cat([times, times.new_zeros(1)])
 
     def step(self, denoiser: Denoiser, state: State, s: float) -> State:
-        x = state.x
-        t = on_circle(denoiser.schedule.level(state.t), self.width)
+        x, t = state.x, denoiser.schedule.level(state.t)
         past: tuple[Value, ...] = state.memory or ()
-        if past and past[0][0].level.t == state.t:  # the step that led here was corrected, by the value at its end
+        if past and past[0][0].t == state.t:  # the step that led here was corrected, by the value at its end
             denoised, spent = state.denoised, 0
             here, past = past[0], past[1:]
         else:
             denoised, spent = denoiser(x, state.t).mean, 1
             here = (t, self._beyond(x, denoised, t))
-        known = (here, *past)[: self.points]
+        known = (here, *past)[: self.points if s else min(self.points, 2)]
+        end = denoiser.schedule.level(s)
+        after = self._moved(x, end, known)
         if s == 0:
-            return state.moved(self._to_data(x, known), s, denoised, spent)
-        end = on_circle(denoiser.schedule.level(s), self.width)
-        after = _moved(x, t, end, known)
+            return state.moved(after, s, denoised, spent)
         if self.points == 3 and not past:
             denoised = denoiser(after, s).mean
             there: Value = (end, self._beyond(after, denoised, end))
-            after = _moved(x, t, end, (here, there))
+            after = self._moved(x, end, (here, there))
             return state.moved(after, s, denoised, spent + 1, memory=(there, here))
         return state.moved(after, s, denoised, spent, memory=known[: max(1, self.points - 1)])
 
-    def _beyond(self, x: Tensor, x0: Tensor, t: Place) -> Tensor:
+    def _beyond(self, x: Tensor, x0: Tensor, t: Level) -> Tensor:
         """q = x_0 - (c^2 alpha / R^2) x."""
-        return torch.sub(x0, x, alpha=self._linear(t))
+        return torch.sub(x0, x, alpha=on_circle(t, self.width).linear)
 
-    def _linear(self, t: Place) -> float:
-        return self.width**2 * t.level.alpha / t.radius**2
-
-    def _to_data(self, x: Tensor, known: tuple[Value, ...]) -> Tensor:
-        """x at t = 0: along the line through the last two velocities if it is near, else E[x_0]."""
-        t, q = known[0]
-        if len(known) == 1 or t.angle > _NEAR:
-            return torch.add(q, x, alpha=self._linear(t))
-        bend = t.angle**2 / (2 * (known[1][0].angle - t.angle))
-        found = (-t.angle - bend, bend)
-        factors = [-self.width * w * place.scale for w, (place, _) in zip(found, known, strict=False)]
-        return combined(x, self.width / t.radius, factors, [q for _, q in known[:2]])
-
-
-def _moved(x: Tensor, t: Place, s: Place, values: tuple[Value, ...]) -> Tensor:
-    """x at `s`, from x at `t` and the values there and elsewhere."""
-    found = weights(tuple([place.u for place, _ in values]), t.u, s.u)
-    factors = [-s.radius * w * place.scale for w, (place, _) in zip(found, values, strict=True)]
-    return combined(x, s.radius / t.radius, factors, [q for _, q in values])
+    def _moved(self, x: Tensor, s: Level, known: tuple[Value, ...]) -> Tensor:
+        """x at `s`, from x where known[0] is and from the values there and elsewhere."""
+        keep, each = factors(self.width, s, *[level for level, _ in known])
+        return combined(x, keep, each, [q for _, q in known])
