@@ -60,7 +60,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
 
 def sampler_from(name: str, **knobs: object) -> Sampler:
     """The sampler of this class name with these knobs. Raises ValueError for an unknown name or knob."""
-    if name not in SAMPLERS:
+    if not isinstance(name, str) or name not in SAMPLERS:
         raise ValueError(f"There is no sampler named {name!r}; choose one of {', '.join(SAMPLERS)}.")
     cls = SAMPLERS[name]
     known = list(cls.__dataclass_fields__)  # type: ignore[attr-defined]

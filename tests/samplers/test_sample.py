@@ -215,3 +215,9 @@ def test_refuses_the_end_of_what_is_no_run(states, error, words):
 def test_refuses_what_is_no_function(what):
     with pytest.raises(TypeError, match="or a function step"):
         Function(what)
+
+
+@pytest.mark.parametrize("name", [None, ["DDIM"], 3])
+def test_refuses_what_is_no_name(name):
+    with pytest.raises(ValueError, match="no sampler named"):
+        sampler_from(name)
