@@ -15,6 +15,7 @@ import torch
 
 from ...checks import brief, is_number
 from ...denoisers import Denoiser
+from ...linear import combined
 from ..base import State
 from .one_level import OneLevel, is_far, stopped, why_it_diverged
 
@@ -51,7 +52,7 @@ class Langevin(OneLevel):
         z = state.noise.step(state.x, state.index)
         # the score is (alpha x_0 - x) / sigma^2, by Tweedie
         pull = a / level.sigma**2
-        x = torch.add(state.x * (1 - pull), x0, alpha=pull * level.alpha).add_(z, alpha=math.sqrt(2 * a))
+        x = combined(1 - pull, state.x, pull * level.alpha, x0).add_(z, alpha=math.sqrt(2 * a))
         if state.index % _LOOK == 0:
             x = stopped(x, denoiser, state.t)
         return state.moved(x, s, denoised=x0, z=z)
