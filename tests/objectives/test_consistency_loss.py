@@ -230,3 +230,18 @@ def test_labels_reach_both_sides_and_the_teacher():
     assert both[0] == losses([0, 0])[0]
     assert both[1] == losses([1, 1])[1]
     assert abs(both[0] - both[1]) > 1e-4
+
+
+def test_at_the_data_the_other_end_is_the_data_whatever_the_network_says():
+    """f(x_0, 0) = x_0, also of a network whose preconditioning divides by the noise level: beside s = 0 stands x_0 itself."""
+
+    class Divides(ConsistencyDenoiser):
+        def end_at(self, x_t, t, labels=None):
+            return torch.where((t == 0)[:, None], torch.nan, super().end_at(x_t, t, labels))
+
+    model = Divides(exact_consistency()[0].denoiser)
+    x0, eps, _ = pairs(3)
+    t, s = times(0.5, len(x0)), torch.zeros(len(x0), dtype=torch.float64)
+    found = consistency_loss(model, x0, t=t, s=s, eps=eps)
+    ends = MEAN + slope(0.5) * (x0 + 0.5 * eps - MEAN)
+    torch.testing.assert_close(found.detach(), (ends - x0).square()[:, 0], rtol=1e-9, atol=1e-12)
