@@ -172,3 +172,13 @@ def test_nan_in_a_row_stays_in_its_answer():
     found = exact(x, 0.4).mean
     assert found.isnan().flatten().tolist() == [False, True, False]
     torch.testing.assert_close(found[::2], exact(x[::2], 0.4).mean, rtol=1e-12, atol=0)
+
+
+def test_below_weight_one_it_looks_where_the_data_are_and_not_only_the_class():
+    """At weight 0 it is the data, whichever class is named: here one of width 0.001, ten widths of the rest away."""
+    mixture = GaussianMixture([0.99, 0.01], [[0.0], [10.0]], [1.0, 1e-6])
+    x = torch.tensor([[-0.5], [0.0], [0.4]], dtype=torch.float64)
+    found = SharpenedDenoiser(Sharpened(mixture, 1, 0.0), VPCosine())(x, 0.3)
+    due = ExactDenoiser(mixture, VPCosine())(x, 0.3)
+    torch.testing.assert_close(found.mean, due.mean, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found.var, due.var, rtol=1e-9, atol=1e-9)
