@@ -169,8 +169,9 @@ class ReverseTrajectories(Scene):
         )
         times, frames, shown, evaluations = [], [], 0.0, 0
         for i, state in enumerate(states):
-            steps = len(state.grid) - 1
-            kept = set(np.linspace(0, steps, min(steps + 1, FRAMES)).round().astype(int).tolist())
+            if i == 0:
+                steps = len(state.grid) - 1
+                kept = set(np.linspace(0, steps, min(steps + 1, FRAMES)).round().astype(int).tolist())
             if self.superseded("sample", "sample") or self.data is not run.data:
                 return None
             evaluations = state.evaluations

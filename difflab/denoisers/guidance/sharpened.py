@@ -60,6 +60,11 @@ class SharpenedDenoiser:
         self._nodes = torch.cartesian_prod(*[line] * dim).reshape(-1, dim)  # of the unit box
         self._spacing = 1 / (count - 1)
 
+    @property
+    def sigma_data(self) -> float:
+        """Root mean variance of a coordinate under the density, by quadrature."""
+        return float(self.data.moments()[1].diagonal().mean() ** 0.5)
+
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         """Mean and per-coordinate variance of x_0 given x_t (n, D), each (n, D); `t` one time or (n,). The class is fixed:
         ValueError for labels."""
