@@ -37,9 +37,9 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--n", type=int, default=100, help="number of samples (default: %(default)s)")
     sample.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     sample.add_argument("--labels", metavar="0,1,...", help="classes, which take turns (default: all)")
-    sample.add_argument("--sampler", metavar="NAME", help="such as Ancestral (default: the one of difflab.sample)")
+    sample.add_argument("--sampler", metavar="NAME", help="such as Ancestral, DDIM, UniPC (default: VelocityAdams)")
     sample.add_argument(
-        "--evaluations", type=int, default=50, help="of the network for each sample, at most (default: %(default)s)"
+        "--evaluations", type=int, default=50, help="calls of the network for each sample (default: %(default)s)"
     )
     sample.add_argument("--device", choices=DEVICES, default="auto", help="where to sample (default: %(default)s)")
     return top

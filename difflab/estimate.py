@@ -10,3 +10,10 @@ class Estimate(NamedTuple):
 
     value: float
     error: float
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __format__(self, spec: str) -> str:
+        """Both numbers by the same format: f"{estimate:.3f}" is "0.123 ± 0.004"."""
+        return f"{self.value:{spec}} ± {self.error:{spec}}" if spec else str(self)

@@ -7,4 +7,6 @@ def sentence(error: Exception) -> str:
     """What went wrong, as a user is told."""
     if isinstance(error, FileNotFoundError):
         return f"There is no file {error.filename}."
+    if isinstance(error, IsADirectoryError):
+        return f"{error.filename} is a folder: name the file in it, such as {error.filename}/checkpoint.safetensors."
     return str(error)

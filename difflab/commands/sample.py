@@ -8,7 +8,7 @@ import torch
 
 from ..denoisers import Conditioned, Denoiser
 from ..device import resolve
-from ..samplers import SAMPLERS, final, sampler_from
+from ..samplers import SAMPLERS, DDIMInversion, OneLevel, Sampler, final, sampler_from
 from ..samplers import sample as reverse
 from ..training import Checkpoint, load
 from ..training.checkpoint import write_atomically
@@ -38,8 +38,7 @@ def _drawn(args: argparse.Namespace) -> tuple[torch.Tensor, tuple[float, float],
         raise ValueError(f"The number of samples must be at least 1, but got {args.n}.")
     if not 0 <= args.seed < 2**63:
         raise ValueError(f"The seed must be a whole number from 0 to 2^63 - 1, but got {args.seed}.")
-    names = {name.lower(): name for name in SAMPLERS}
-    sampler = None if args.sampler is None else sampler_from(names.get(args.sampler.lower(), args.sampler))
+    sampler = None if args.sampler is None else _sampler(args.sampler)
     device = resolve(args.device)
     loaded = load(args.checkpoint)
     labels = _labels(args.labels, loaded.denoiser.classes)
@@ -56,6 +55,18 @@ def _drawn(args: argparse.Namespace) -> tuple[torch.Tensor, tuple[float, float],
     )
     columns = len(labels) if labels is not None and len(labels) > 1 else 10
     return final(states).cpu(), _range(loaded), columns
+
+
+def _sampler(name: str) -> Sampler:
+    """By its name in any capitals. ValueError unless it runs from noise to data."""
+    names = {
+        known.lower(): known
+        for known, kind in SAMPLERS.items()
+        if not issubclass(kind, OneLevel | DDIMInversion)  # which start elsewhere, or end
+    }
+    if name.lower() not in names:
+        raise ValueError(f"No sampler named {name!r} draws from noise; choose one of {', '.join(names.values())}.")
+    return sampler_from(names[name.lower()])
 
 
 def _labels(text: str | None, classes: int | None) -> list[int] | None:

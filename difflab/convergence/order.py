@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..checks import brief, is_whole
 from ..flow.reference import check_steps, check_times
-from ..samplers import Sampler, sample
+from ..samplers import Consistency, DDIMInversion, MeanFlow, OneLevel, Sampler, sample
 from ..samplers.base import Step, sampler_of
 from ..schedules import Schedule, VPCosine
 from .law import law_of
@@ -110,7 +110,7 @@ def measure(
         schedule: None is VPCosine().
         steps: rising, at least two of them.
         t, s: None is log-SNR -4 and 4. With s = 0 the last step down to the data is measured too.
-        grid: the times; those of a fixed number of steps must get closer everywhere when there are more.
+        grid: a function (schedule, t, s, steps) -> times, which must get closer everywhere when there are more of them.
         n: points whose ends are compared.
         weak: compare laws, on a one-dimensional Gaussian; None is to do so for methods that draw noise.
 
@@ -126,6 +126,11 @@ def measure(
     if weak is not None and not isinstance(weak, bool):
         raise TypeError(f"weak must be True, False or None, but got {brief(weak)}.")
     method = sampler_of(sampler)
+    if isinstance(method, OneLevel | DDIMInversion | Consistency | MeanFlow):
+        raise TypeError(
+            f"{method.label} does not follow the flow from noise to data in steps whose size tells its error: there is no"
+            " order to measure."
+        )
     counts = _checked(steps)
     ends = schedule.t_of_log_snr(torch.tensor([-LOG_SNR, LOG_SNR], dtype=torch.float64, device="cpu")).tolist()
     t, s = ends[0] if t is None else t, ends[1] if s is None else s

@@ -134,10 +134,12 @@ def sample(
     """Yields the state at the start and after each step: len(grid) states.
 
     Args:
-        sampler: a method, such as Heun(), or a function `step(denoiser, state, s)`; by default `best`.
+        sampler: a method, such as Heun(), or a function `step(denoiser, state, s)`; by default `VelocityAdams` of two points
+            for up to six evaluations and where the denoiser is guided, else of three; for consistency models `Consistency`.
         grid: decreasing times, usually down to 0 (see `grids`), else what is left is x at the last one; by default the one
-            that suits the sampler for
-        evaluations: calls of the denoiser at most, by default 20.
+            that suits the sampler for this many evaluations.
+        evaluations: calls of the denoiser at most, by default 20, but never less than one step; a function counts as one call
+            a step, and RK45 spends what its tolerance asks for. A guided denoiser is one call, whatever it asks inside.
         n: number of samples, started from the prior; or
         x: (n, *shape), the samples at time grid[0] to start from.
         shape: of one sample, where the denoiser does not know it.
@@ -206,9 +208,9 @@ def sampler_of(sampler: Sampler | Step) -> Sampler:
 
 
 def _default(denoiser: Denoiser, evaluations: int) -> Sampler:
-    from .best import best  # which is made of samplers
+    from .best import best_for  # which is made of samplers
 
-    return best(evaluations, width_of(denoiser))
+    return best_for(denoiser, evaluations)
 
 
 def _budget(grid: Tensor | Sequence[float] | None, evaluations: int | None) -> int:
@@ -231,6 +233,7 @@ def times_of(grid: Tensor | Sequence[float]) -> tuple[float, ...]:
     """The times of a grid as plain numbers. ValueError for what is no row of them."""
     if isinstance(grid, tuple) and all(type(t) is float for t in grid):
         return grid
+    grid = getattr(grid, "times", grid)  # of an Optimised one
     what = "A grid's times, first to last,"
     if not isinstance(grid, Tensor):
         grid = torch.from_numpy(array_of(grid, what))  # which refuses what are no numbers
@@ -252,6 +255,10 @@ def _steps(denoiser: Denoiser, sampler: Sampler, state: State) -> Iterator[State
 
 def _step(denoiser: Denoiser, sampler: Sampler, state: State, s: float) -> State:
     after = sampler.step(denoiser, state, s)
+    if not isinstance(after, State):
+        raise TypeError(
+            f"A step must return the next State, state.moved(x, s), but {sampler.label} returned {brief(after)}."
+        )
     if not _finite(after.x):
         raise FloatingPointError(sampler.failure(denoiser, state, after))
     return after

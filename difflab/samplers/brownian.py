@@ -43,7 +43,8 @@ _WHOLE = 2**_LEVELS  # in units of the shortest interval, 2 _REACH / _WHOLE = 2^
 class BrownianPath(NoisePool):
     """A `NoisePool` whose noise between two log-SNRs is the increment of one path: `sample(..., noise=BrownianPath(7))`.
 
-    The start, and draws that belong to no stretch of the path (Langevin's), are those of `NoisePool(seed)`.
+    The start, and draws that belong to no stretch of the path (those of Langevin's steps, of correctors and of churn), are
+    those of `NoisePool(seed)`.
 
     Args:
         seed: 0 to 2^64 - 1.

@@ -42,7 +42,7 @@ class State:
         self,
         x: Tensor,
         s: float,
-        denoised: Tensor | None,
+        denoised: Tensor | None = None,
         evaluations: int = 1,
         *,
         z: Tensor | None = None,

@@ -95,7 +95,7 @@ def train_few_step(
     """
     if not isinstance(model, ConsistencyDenoiser | MeanFlowDenoiser):
         raise TypeError(f"A few-step model is a ConsistencyDenoiser or a MeanFlowDenoiser, but got {brief(model)}.")
-    if not callable(getattr(objective, "loss", None)):
+    if isinstance(objective, type) or not callable(getattr(objective, "loss", None)):
         raise TypeError(
             f"An objective has a loss, such as MeanFlowTraining() or ConsistencyTraining(), but got {brief(objective)}."
         )

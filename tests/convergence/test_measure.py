@@ -8,7 +8,7 @@ import torch
 
 from difflab.convergence import Gaussian, Line, Plane, in_log_snr, measure
 from difflab.convergence.order import _slopes
-from difflab.samplers import DDIM, Ancestral, Heun, Langevin
+from difflab.samplers import DDIM, MALA, Ancestral, Consistency, DDIMInversion, Heun, Langevin
 from difflab.schedules import Flow, VPCosine
 
 SCHEDULE = VPCosine()
@@ -146,10 +146,18 @@ def test_even_steps_of_log_snr():
         ({"grid": 0.5}, TypeError, "grid is a function"),
         ({"weak": "yes"}, TypeError, "weak must be True, False or None, but got 'yes'"),
         ({"sampler": Ancestral(), "target": Line()}, ValueError, "known on Gaussian data only; take Gaussian"),
-        ({"sampler": Langevin()}, ValueError, "stays at one noise level"),
+        ({"sampler": Langevin()}, TypeError, "there is no order to measure"),
         ({"weak": True, "target": Plane()}, ValueError, "known on Gaussian data only"),
     ],
 )
 def test_refuses_what_cannot_be_measured(arguments, error, words):
     with pytest.raises(error, match=words):
         measure(**{"sampler": DDIM(), **arguments})
+
+
+@pytest.mark.parametrize(
+    "sampler", [MALA(), Langevin(), DDIMInversion(), Consistency()], ids=lambda s: type(s).__name__
+)
+def test_refuses_what_has_no_order_to_measure(sampler):
+    with pytest.raises(TypeError, match="there is no order to measure"):
+        measure(sampler)

@@ -134,7 +134,7 @@ def test_classifier_free_weights(schedule):
     with_class, without = oracle(x, t, labels).mean, oracle(x, t).mean
     assert torch.equal(ClassifierFree(oracle, 1.0)(x, t, labels).mean, with_class)
     assert torch.equal(ClassifierFree(oracle, 0.0)(x, t, labels).mean, without)
-    assert torch.equal(ClassifierFree(oracle, 3.0)(x, t).mean, without)  # nothing to be guided to
+
     # Ho & Salimans' eq. 6 with their w = 2: (1 + w) eps(y) - w eps, read as x_0
     level = schedule.level(t)
     eps_y, eps = ((x - level.alpha * m) / level.sigma for m in (with_class, without))
@@ -289,6 +289,11 @@ ORACLE = ExactDenoiser(DATA, VPCosine())
         (lambda: Interval(ClassifierFree(ORACLE, 2.0), t=(0, 1), sigma=(0, 1)), ValueError, "got t, sigma"),
         (lambda: Interval(ClassifierFree(ORACLE, 2.0), t=(0.5, 0.1)), ValueError, "the lower one first"),
         (lambda: Interval(ClassifierFree(ORACLE, 2.0), sigma=3.0), ValueError, "two numbers"),
+        (
+            lambda: ClassifierFree(ORACLE, 2.0)(torch.zeros(1, 3), 0.5),
+            ValueError,
+            r"sample Conditioned\(ClassifierFree",
+        ),
         (lambda: ClassifierFree(ORACLE, 1e308), ValueError, "at most 10,000 in size, but got 1e.308"),
         (lambda: ClassifierFree(ORACLE, 10**400), ValueError, "at most 10,000 in size, but got 1000"),
         (lambda: Autoguidance(ORACLE, Silent(), 2.0)(torch.zeros(2, 3), 0.5), TypeError, "must return a Posterior"),

@@ -14,10 +14,11 @@ import torch
 
 from difflab.convergence import flow
 from difflab.data import FiniteSet, GaussianMixture, digits
-from difflab.denoisers import ExactDenoiser, NetworkDenoiser, Posterior
+from difflab.denoisers import Conditioned, ConsistencyDenoiser, ExactDenoiser, NetworkDenoiser, Posterior
+from difflab.denoisers.guidance import ClassifierFree
 from difflab.metrics import energy_distance
-from difflab.samplers import VelocityAdams, final, sample
-from difflab.samplers.best import best
+from difflab.samplers import Consistency, VelocityAdams, final, sample
+from difflab.samplers.best import best, best_for
 from difflab.schedules import EDM, Geometric, VPCosine, VPSong, ZeroTerminalSNR
 
 RING = GaussianMixture.ring()
@@ -185,3 +186,21 @@ def test_says_where_a_denoiser_fails():
 
     with pytest.raises(FloatingPointError, match="nan or inf at t ="):
         final(sample(Broken(), evaluations=8, n=2))
+
+
+@pytest.mark.parametrize("weight", [4.0, 7.5])
+@pytest.mark.parametrize("evaluations", [8, 10, 20])
+def test_does_not_overshoot_under_guidance(weight, evaluations):
+    """Three points do: at 8 evaluations and weight 7.5 samples reach 25, where the digits lie in [-1, 1]."""
+    data, labels = digits(), torch.arange(20) % 10
+    guided = Conditioned(ClassifierFree(ExactDenoiser(data, VPCosine()), weight), labels)
+    x = final(sample(guided, evaluations=evaluations, n=20, generator=torch.Generator().manual_seed(0)))
+    assert x.abs().max() < 1.1
+    distance = torch.cdist(x.flatten(1), torch.from_numpy(data.x).flatten(1).float())
+    assert torch.equal(torch.from_numpy(data.labels)[distance.argmin(1)], labels)
+
+
+def test_leaps_with_a_consistency_model():
+    model = ConsistencyDenoiser.for_data(RING, width=8)
+    assert best_for(model) == best_for(Conditioned(model, torch.zeros(1, dtype=torch.int64))) == Consistency()
+    assert best_for(ExactDenoiser(RING, EDM()), 10) == best(10, RING.sigma_data)

@@ -221,3 +221,17 @@ def test_refuses_what_is_no_function(what):
 def test_refuses_what_is_no_name(name):
     with pytest.raises(ValueError, match="no sampler named"):
         sampler_from(name)
+
+
+def test_takes_a_grid_that_was_searched_for_as_it_is():
+    found = grids.gits(ORACLE, 3, generator=torch.Generator().manual_seed(0))
+    assert [s.t for s in sample(ORACLE, DDIM(), found, n=2)] == found.times.tolist()
+
+
+def test_a_method_that_returns_no_state_is_told_so():
+    class Forgetful(DDIM):
+        def step(self, denoiser, state, s):
+            return state.x
+
+    with pytest.raises(TypeError, match=r"must return the next State, state.moved\(x, s\), but DDIM returned"):
+        final(sample(ORACLE, Forgetful(), GRID, n=2))

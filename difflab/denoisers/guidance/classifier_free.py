@@ -28,8 +28,8 @@ class ClassifierFree(Guidance):
         unconditional: another denoiser to be guided by, if it is not `denoiser` without labels; with it, `denoiser` may
             know its condition by itself (an oracle of `observed`, a `Conditioned`), and labels are optional.
 
-    Two calls of networks each; one at w = 0 and w = 1, and where there is nothing to be guided to (no labels, no
-    `unconditional`).
+    Two calls of networks each; one at w = 0 and w = 1. When called, ValueError where there is nothing to be guided to (no
+    labels, no `unconditional`).
 
     Raises TypeError for what is no denoiser; ValueError for a weight that is no number, denoisers of two schedules or
     shapes, or a `Conditioned` alone.
@@ -48,8 +48,13 @@ class ClassifierFree(Guidance):
         self.unconditional = unconditional
 
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
-        if self.weight == 1 or (labels is None and self.unconditional is None):
+        if self.weight == 1:
             return self.unguided(x_t, t, labels)
+        if labels is None and self.unconditional is None and self.weight != 0:
+            raise ValueError(
+                "Classifier-free guidance needs the classes to lead to: sample Conditioned(ClassifierFree(denoiser, weight),"
+                " labels), or give unconditional."
+            )
         without = answer_of(self.denoiser if self.unconditional is None else self.unconditional, x_t, t, None)
         if self.weight == 0:
             return without
