@@ -21,7 +21,7 @@ class Autoguidance(Guidance):
     Args:
         denoiser: the good model.
         worse: one that makes the same mistakes, only larger: of the same data and schedule, smaller or trained for a while.
-        weight: w above; 1 is the good model, 0 the worse.
+        weight: w in x_0 = worse + w (good - worse): 1 is the good model, 0 the worse.
 
     Two calls of networks each (one of either), one at w = 0 and w = 1. Labels go to both.
 

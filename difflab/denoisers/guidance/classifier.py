@@ -30,7 +30,7 @@ class ClassifierGuidance(Guidance):
     Args:
         denoiser: knows nothing of y; to guide a conditional one further, give it as a `Conditioned`.
         classifier: see `Classifier`. Labels that this guidance is called with go to it, and not to the denoiser.
-        scale: s above; 1 is Bayes' rule, 0 the denoiser alone.
+        scale: s, by which the gradient of log p(y | x_t) is multiplied; 1 is Bayes' rule, 0 the denoiser alone.
 
     One call of the denoiser, one of the classifier, one gradient. It is taken where torch.no_grad and torch.inference_mode
     hold too. Where gradients are on and x_t asks for one, the answer can be differentiated.

@@ -24,7 +24,7 @@ class ClassifierFree(Guidance):
 
     Args:
         denoiser: knows classes, and, called without labels, all of them together (networks learn it by `label_dropout`).
-        weight: w above: 1 is the conditional model, more than 1 exaggerates it.
+        weight: w in x_0 = without + w (with - without): 1 is the conditional model, more than 1 exaggerates it.
         unconditional: another denoiser to be guided by, if it is not `denoiser` without labels; with it, `denoiser` may
             know its condition by itself (an oracle of `observed`, a `Conditioned`), and labels are optional.
 

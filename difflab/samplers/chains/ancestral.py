@@ -48,7 +48,8 @@ class Ancestral(Sampler):
     coordinates of x_0 are independent given x_t).
 
     Args:
-        variance: one of `VARIANCES`, see above.
+        variance: "small", that of q(x_s | x_t, x_0); "large", that of q(x_t | x_s); "ddpm_small" and "ddpm_large", the same with
+            DDPM's last step where that is drawn; "learned", by the network's `fraction`; "optimal", by the posterior's variance.
         denoise: return the mean of the last step, to data, instead of a draw.
         posterior_var: E Var[x_0 | x_t] of a coordinate on average, for the optimal variance: an `mmse.Profile`, or a function
             of the log-SNR. It is clipped to [0, sigma^2 / alpha^2], where it must lie. By default the denoiser's own, for

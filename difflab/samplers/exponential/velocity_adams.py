@@ -123,7 +123,7 @@ class VelocityAdams(Sampler):
 
     Args:
         points: 1 to 3, how many values a step is made of once there are so many. Fewer are steadier for a handful of steps.
-        width: c above, the standard deviation of a coordinate of the data.
+        width: the standard deviation of a coordinate of the data, c in this module's formulas.
     """
 
     points: int = 3

@@ -41,7 +41,7 @@ class PredictorCorrector(Sampler):
         predictor: "ancestral", q(x_s | x_t, x_0); or "reverse diffusion" (ibid., appendix E), x <- (2 - q) x + beta score +
             sqrt(beta) z with q = alpha_t / alpha_s and beta the variance of the forward step, the published choice, which is
             farther off on coarse grids (where alpha_t = 0 there is no x_0 in it, and that step is ancestral).
-        snr: r above, between 0 and 1; published for CIFAR-10: 0.16.
+        snr: of a corrector's step, the size of its drift over that of its noise, between 0 and 1; published for CIFAR-10: 0.16.
         corrections: Langevin steps at each new level, 0 or more; 0 is the predictor alone.
         norms: "expected", those of noise and score as they are on average; or "row", each row's own.
 
