@@ -40,8 +40,8 @@ class DDIMInversion(Sampler):
     section 5.4). Start it from samples: `sample(denoiser, DDIMInversion(), grid, x=data)`.
 
     Args:
-        corrections: iterations of each step towards the exact inverse of DDIM's, one more evaluation each. Their slope is that for
-            data as wide as the denoiser knows them to be (`sigma_data`), or of variance 1.
+        corrections: iterations of each step towards the exact inverse of DDIM's, one more evaluation each. Their slope is
+            that for data as wide as the denoiser knows them to be (`sigma_data`), or of variance 1.
     """
 
     corrections: int = 0
