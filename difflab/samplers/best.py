@@ -6,9 +6,9 @@ the median distance to the end of the probability flow is, beside the best of ot
 
     evaluations               5        8        10       20       50
     ring of 8                 9.2e-3   2.7e-3   2.0e-3   5.1e-4   6.0e-5
-      the best of others      3.4e-2   9.3e-3   4.4e-3   1.9e-3   1.9e-4
+      the best of others      2.0e-2   7.2e-3   4.1e-3   6.7e-4   1.7e-4
     40 Gaussians              1.3e-2   4.0e-3   2.4e-3   7.5e-4   9.1e-5
-      the best of others      4.8e-2   2.1e-2   1.7e-2   3.0e-3   3.4e-4
+      the best of others      3.0e-2   1.2e-2   1.0e-2   2.1e-3   2.2e-4
 """
 
 from __future__ import annotations
