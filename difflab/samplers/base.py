@@ -287,11 +287,6 @@ def prior_std(schedule: Schedule, t: float, sigma_data: float = 1.0) -> float:
     return math.hypot(level.alpha * sigma_data, level.sigma)
 
 
-def like(x: Tensor, *values: Any) -> tuple[Tensor, ...]:
-    """Numbers computed in float64, as 0-dim tensors that multiply `x` on its device in its dtype."""
-    return tuple(torch.as_tensor(v).to(x.device, x.dtype) for v in values)
-
-
 def _finite(x: Tensor) -> bool:
     if x.is_meta:  # a dry run has no values
         return True
