@@ -51,7 +51,7 @@ class IPNDM(Sampler):
         return f"iPNDM ({self.points}M)"
 
     def default_grid(self, schedule: Schedule, evaluations: int) -> Tensor:
-        return grids.log_snr(schedule, max(1, evaluations))
+        return grids.compact(schedule, max(1, evaluations))
 
     def step(self, denoiser: Denoiser, state: State, s: float) -> State:
         t, end = denoiser.schedule.level(state.t), denoiser.schedule.level(s)
