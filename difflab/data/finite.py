@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _MOST_CLASSES = 65_536  # tables have a row for each
+_BLOCK = 2**22  # numbers looked at at a time
 
 
 class FiniteSet(DataSet):
@@ -51,7 +53,7 @@ class FiniteSet(DataSet):
             )
         self.name, self.levels = name, levels
         with np.errstate(over="ignore"):  # what is too large for float32 is inf, and refused as such
-            self.x = np.ascontiguousarray(array_of(x, "The examples of a finite set"), dtype=np.float32)
+            self.x = np.array(_numbers(x), dtype=np.float32, order="C")
         if self.x.ndim < 2 or self.x.size == 0:
             raise ValueError(f"A finite set needs examples of the shape (N, ...), but got {self.x.shape}.")
         if not np.all(np.isfinite(self.x)):
@@ -69,23 +71,31 @@ class FiniteSet(DataSet):
         if levels is not None:
             if self.range[0] == self.range[1]:
                 raise ValueError(f"{levels} levels need a range from the lowest to the highest, but got {self.range}.")
-            steps = (self.x - self.range[0]) * ((levels - 1) / (self.range[1] - self.range[0]))
-            if not np.allclose(steps, steps.round(), atol=1e-3):
+            if not all(on_levels(block, levels, self.range) for block in self._blocks()):
                 raise ValueError(
                     f"The examples do not lie on {levels} equally spaced levels of the range {self.range}."
                 )
         self.weights = None if weights is None else checked_weights(weights, len(self.x))
-        rows = self.x.reshape(len(self.x), -1)
-        self.second_moment = float(np.average(np.square(rows, dtype=np.float64).mean(1), weights=self.weights))
-        grand_mean = np.average(rows.mean(1, dtype=np.float64), weights=self.weights)
-        spread = np.square(rows - grand_mean, dtype=np.float64).mean(1)
-        self.sigma_data = float(np.sqrt(np.average(spread, weights=self.weights)))
+        self.second_moment = self._average(lambda rows: np.square(rows, dtype=np.float64).mean(1))
+        grand_mean = self._average(lambda rows: rows.mean(1, dtype=np.float64))
+        spread = self._average(lambda rows: np.square(rows - grand_mean, dtype=np.float64).mean(1))
+        self.sigma_data = float(np.sqrt(spread))
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __repr__(self) -> str:
         return f"FiniteSet({self.name!r}, n={len(self)}, shape={self.shape})"
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        """The examples a few at a time, (n, D): float64 of all of them at once would be twice the set."""
+        rows = self.x.reshape(len(self.x), -1)
+        step = max(1, _BLOCK // rows.shape[1])
+        return (rows[start : start + step] for start in range(0, len(rows), step))
+
+    def _average(self, of: Callable[[np.ndarray], np.ndarray]) -> float:
+        """The mean over the examples of a number of each, `of` rows (n, D)."""
+        return float(np.average(np.concatenate([of(block) for block in self._blocks()]), weights=self.weights))
 
     def sample_labelled(self, n: int, generator: Generator | None = None) -> tuple[Tensor, Tensor | None]:
         """`n` examples drawn with replacement, and their labels."""
@@ -148,6 +158,20 @@ def two_moons(n: int = 2000, noise: float = 0.06, seed: int = 0) -> FiniteSet:
     x, labels = make_moons(n, noise=noise, random_state=seed)
     x = x - x.mean(0)
     return FiniteSet(x / x.std(), labels, name="two moons")
+
+
+def on_levels(x: np.ndarray, levels: int, value_range: tuple[float, float]) -> bool:
+    """Whether every value of `x`, float32, is one of `levels` equally spaced ones over the range."""
+    low, high = value_range
+    steps = (x - low) * ((levels - 1) / (high - low))
+    return bool(np.allclose(steps, steps.round(), atol=1e-3))
+
+
+def _numbers(x: ArrayLike) -> ArrayLike:
+    """An array of numbers as it is; anything else as `array_of` reads it."""
+    if isinstance(x, np.ndarray) and x.dtype.kind in "biuf":
+        return x
+    return array_of(x, "The examples of a finite set")
 
 
 def _checked_labels(labels: ArrayLike, count: int) -> np.ndarray:
