@@ -78,7 +78,7 @@ class FiniteSet(DataSet):
         self.weights = None if weights is None else checked_weights(weights, len(self.x))
         self.second_moment = self._average(lambda rows: np.square(rows, dtype=np.float64).mean(1))
         grand_mean = self._average(lambda rows: rows.mean(1, dtype=np.float64))
-        spread = self._average(lambda rows: np.square(rows - grand_mean, dtype=np.float64).mean(1))
+        spread = self._average(lambda rows: np.square(rows.astype(np.float64) - grand_mean).mean(1))
         self.sigma_data = float(np.sqrt(spread))
 
     def __len__(self) -> int:
