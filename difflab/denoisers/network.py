@@ -174,11 +174,19 @@ class NetworkDenoiser(nn.Module):
         As `predict_at`. ValueError if x_t, the levels or the network's answer are of another shape, TypeError if x_t is of
         another dtype than the weights.
         """
+        return self._asked(*self.shown_at(x_t, alpha, sigma), labels)
+
+    def shown_at(self, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network is called with at x_t (n, *shape): (c_in x_t, log-SNR / 4 as (n,) or (1,)). As `outputs_at`."""
         check_samples(x_t, self.shape)
         check_dtype(self.network, x_t)
         check_levels(alpha, sigma, x_t)
         level = network_level(alpha, sigma).reshape(-1)
-        return self._asked(input_scale(alpha, sigma, self.sigma_data) * x_t, level, labels)
+        return input_scale(alpha, sigma, self.sigma_data) * x_t, level
+
+    def answer_to(self, shown: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The network's own prediction for what `shown_at` gave, shaped as `shown`. Labels are not checked."""
+        return self._asked(shown, level, labels)[0]
 
     def _asked(self, x: Tensor, level: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The network's answer to what it is shown, (prediction, fraction)."""

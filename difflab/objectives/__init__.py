@@ -3,12 +3,13 @@
 from . import weightings
 from .adaptive import AdaptiveTimes, InformationTimes, LossTimes
 from .consistency import ConsistencyTraining, consistency_loss
-from .denoising import DenoisingLoss, denoising_loss, draw_noise, kernel_loss
+from .denoising import DenoisingLoss, denoising_loss, kernel_loss
 from .explicit import explicit_loss
 from .floor import LossProfile, floor, floor_profile, loss_profile
 from .hybrid import hybrid_loss
 from .implicit import implicit_loss
 from .mean_flow import MeanFlowTraining, mean_flow_loss
+from .noised import draw_noise
 from .objective import OBJECTIVES, TIMES, Objective
 from .score import ScoreModel, score_of
 from .sliced import sliced_loss

@@ -122,10 +122,12 @@ class AdaptiveTimes(TabulatedTimes, ABC):
         self._values[:-1, :-1] = values.to(self._values)
         self._counts[:-1] = counts.to(self._counts)
 
-    def draw(self, n: int, generator: Generator | None = None, *, device: torch.device | str = "cpu") -> Draw:
+    def draw(
+        self, n: int, generator: Generator | None = None, *, device: torch.device | str = "cpu", batches: int = 1
+    ) -> Draw:
         if self._values.device != torch.device(device):
             self._values, self._counts = self._values.to(device), self._counts.to(device)
-        return super().draw(n, generator, device=device)
+        return super().draw(n, generator, device=device, batches=batches)
 
 
 class LossTimes(AdaptiveTimes):

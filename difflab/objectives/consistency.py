@@ -25,8 +25,8 @@ from ..denoisers.base import Checked, check_same_frame, noise_level
 from ..denoisers.consistency import ConsistencyDenoiser
 from ..schedules import Schedule
 from ..schedules.base import level_times
-from .denoising import draw_noise
 from .given import check_batch, check_given, check_pair
+from .noised import draw_noise
 
 _MOST_LEVELS, _MOST_HUBER = 2**20, 10**6
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Generator, Tensor
 
 from ..denoisers import Denoiser
@@ -17,9 +16,10 @@ from ..denoisers.base import check_samples, noise_level
 from ..denoisers.network import NetworkDenoiser
 from ..schedules import Schedule
 from .given import check_given, check_law, check_network, check_rows, check_schedule
+from .noised import Counted, counts, draw_noise
 from .score import ScoreModel, checked_score, half_square, score_of
-from .times import Times, draw_times
-from .weightings import Uniform, Weighting, factor
+from .times import Times
+from .weightings import Weighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,6 @@ class DenoisingLoss:
     t: Tensor
     squared: Tensor
     weight: Tensor | None = None
-
-
-def draw_noise(x0: Tensor, generator: Generator | None = None) -> Tensor:
-    """eps ~ N(0, I) shaped as `x0`, drawn where the generator lives."""
-    source = generator.device if generator is not None else x0.device
-    return torch.randn(x0.shape, generator=generator, device=source, dtype=x0.dtype).to(x0.device)
 
 
 def denoising_loss(
@@ -74,29 +68,25 @@ def denoising_loss(
     check_samples(x0, denoiser.shape)
     check_given(x0, t, eps)
     weight = None
-    if t is None and times is None:
-        t = draw_times(len(x0), generator, device=x0.device)
-    elif t is None:
-        assert times is not None
-        t, weight = times.draw(len(x0), generator, device=x0.device)
+    if t is None:
+        t, weight = (Times() if times is None else times).draw(len(x0), generator, device=x0.device)
     if eps is None:
         eps = draw_noise(x0, generator)
     alpha, sigma = (a.reshape(-1, *[1] * (x0.ndim - 1)) for a in denoiser.schedule.alpha_sigma(t))
-    x_t = alpha * x0 + sigma * eps
-    error = denoiser.predict_at(x_t, alpha, sigma, labels) - denoiser.target_at(x0, eps, alpha, sigma, t)
-    squared = error.square().flatten(1).mean(1)
-    per_sample = squared
-    if weighting is not None and not isinstance(weighting, Uniform):
-        per_sample = weighting.loss(squared, weight_of(weighting, denoiser, t), denoiser.schedule.log_snr(t))
+    answer = denoiser.predict_at(alpha * x0 + sigma * eps, alpha, sigma, labels)
+    counted = counts(weighting, denoiser, t)
+    return loss_of(answer - denoiser.target_at(x0, eps, alpha, sigma, t), t, counted, weight, weighting)
+
+
+def loss_of(
+    error: Tensor, t: Tensor, counted: Counted, weight: Tensor | None, weighting: Weighting | None
+) -> DenoisingLoss:
+    """The loss of a network's `error` (n, *shape) at times `t` (n,), `counted` as by `counts` for the same weighting."""
+    squared = per_sample = error.square().flatten(1).mean(1)
+    if weighting is not None and counted is not None:
+        per_sample = weighting.loss(squared, *counted)
     mean = per_sample.mean() if weight is None else (weight * per_sample).mean()
     return DenoisingLoss(mean, per_sample, t, squared.detach(), weight)
-
-
-def weight_of(weighting: Weighting, denoiser: NetworkDenoiser, t: Tensor) -> Tensor:
-    """What `weighting` multiplies the squared error of the denoiser's own prediction at `t` (n,) by, (n,)."""
-    alpha, sigma = denoiser.schedule.alpha_sigma(t)
-    gain = denoiser.gain_at(alpha, sigma, t)
-    return factor(weighting, denoiser.schedule, gain, t, sigma_data=denoiser.sigma_data)
 
 
 def kernel_loss(

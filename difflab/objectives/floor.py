@@ -22,8 +22,8 @@ from ..data.base import check_data
 from ..denoisers import ExactDenoiser, NetworkDenoiser
 from ..estimate import Estimate
 from ..predictions import error_gain
-from .denoising import draw_noise
 from .given import check_draws, check_law, check_network, check_oracle, check_profile, check_same
+from .noised import draw_noise
 from .times import Times
 from .uncertainty import Uncertainty
 from .weightings import Uniform, Weighting, factor

@@ -18,8 +18,9 @@ from ..chain import MarkovChain
 from ..checks import is_number
 from ..decoders import DiscretisedGaussian
 from ..denoisers import NetworkDenoiser, Posterior
-from .denoising import DenoisingLoss, draw_noise
+from .denoising import DenoisingLoss
 from .given import check_rows
+from .noised import draw_noise
 from .variational import draw_steps
 
 

@@ -22,8 +22,8 @@ from ..denoisers import Denoiser
 from ..denoisers.base import Checked, beside, check_same_frame, noise_level
 from ..denoisers.mean_flow import MeanFlowDenoiser
 from ..predictions import from_x0
-from .denoising import draw_noise
 from .given import check_batch, check_given, check_pair
+from .noised import draw_noise
 
 
 def mean_flow_loss(

@@ -14,8 +14,9 @@ from ..device import resolve
 from ..estimate import Estimate
 from ..schedules import Schedule
 from .adaptive import InformationTimes, LossTimes
-from .denoising import DenoisingLoss, denoising_loss
+from .denoising import DenoisingLoss, denoising_loss, loss_of
 from .floor import floor
+from .noised import Noised, drawn
 from .times import LogNormalTimes, Times
 from .uncertainty import Uncertainty
 from .weightings import EDM, WEIGHTINGS, Weighting, weighting_from
@@ -68,6 +69,23 @@ class Objective:
         loss = denoising_loss(denoiser, x0, labels, generator=generator, weighting=self.weighting, times=times)
         times.learn_from(loss, denoiser, self.weighting)
         return loss
+
+    def noised(
+        self, denoiser: NetworkDenoiser, x0: Tensor, *, batches: int = 1, generator: Generator | None = None
+    ) -> Noised:
+        """`x0` (batches * n, *shape), several batches one after the other, each at times drawn for it by itself."""
+        times = self.times(denoiser.schedule)
+        return drawn(denoiser, x0, times, batches=batches, weighting=self.weighting, generator=generator)
+
+    def loss_of(self, batch: Noised, answer: Tensor, denoiser: NetworkDenoiser) -> Tensor:
+        """The mean loss of a network's `answer` to a batch of `noised`, with gradients; times that learn learn from it."""
+        times = self.times(denoiser.schedule)
+        if not times.adaptive and not isinstance(self.weighting, Uncertainty):
+            return batch.mean_loss(answer)
+        counted = None if batch.factor is None or batch.log_snr is None else (batch.factor, batch.log_snr)
+        loss = loss_of(answer - batch.due, batch.t, counted, batch.weight, self.weighting)
+        times.learn_from(loss, denoiser, self.weighting)
+        return loss.mean
 
     def floor(self, oracle: ExactDenoiser, prediction: str, **options: Any) -> Estimate:
         """What no network's mean loss gets below: `floor` under this weighting and, as they are now, these times."""

@@ -47,19 +47,20 @@ def draw_times(
     law: Strata = "stratified",
     t_min: float = T_MIN,
     device: torch.device | str = "cpu",
+    batches: int = 1,
 ) -> Tensor:
-    """`n` times, each uniform in (t_min, 1], float32 (n,), on `device`.
+    """`n` times for each of `batches` batches, one after the other: uniform in (t_min, 1], float32 (batches * n,), on `device`.
 
     "stratified" shifts n equidistant points by one draw (Kingma et al. 2021, appendix I.1): the batch covers the
     whole range, which takes most of the variance out of the loss. Row i is in stratum i, so rows must be exchangeable.
     "antithetic" draws half of them and mirrors it (Song et al. 2021, DDIM's code); "uniform" draws each by itself.
     """
     check_t_min(t_min)
-    u = _uniforms(n, generator, law, device)
+    u = _uniforms(n, generator, law, device, batches)
     return 1.0 - (1.0 - t_min) * u  # u is in [0, 1)
 
 
-def _uniforms(n: int, generator: Generator | None, law: str, device: torch.device | str) -> Tensor:
+def _uniforms(n: int, generator: Generator | None, law: str, device: torch.device | str, batches: int = 1) -> Tensor:
     if law not in get_args(Strata):
         raise ValueError(f"Times are drawn {', '.join(get_args(Strata))}, but got {law!r}.")
     if not isinstance(n, int) or isinstance(n, bool) or n < 0:
@@ -67,12 +68,12 @@ def _uniforms(n: int, generator: Generator | None, law: str, device: torch.devic
     check_generator(generator)
     source = generator.device if generator is not None else device
     count = {"stratified": 1, "uniform": n, "antithetic": (n + 1) // 2}[law]
-    u = torch.rand(count, generator=generator, device=source).to(device)
+    u = torch.rand(batches, count, generator=generator, device=source).to(device)
     if law == "stratified":
-        return (u + torch.arange(n, device=device, dtype=torch.float32) / n) % 1.0
-    if law == "antithetic":
-        return torch.cat([u, (1 - u[: n // 2]) % 1.0])
-    return u
+        u = (u + torch.arange(n, device=device, dtype=torch.float32) / n) % 1.0
+    elif law == "antithetic":
+        u = torch.cat([u, (1 - u[:, : n // 2]) % 1.0], dim=1)
+    return u.flatten()
 
 
 class Times:
@@ -97,9 +98,14 @@ class Times:
         self.strata: Strata = strata
         self.t_min = float(t_min)
 
-    def draw(self, n: int, generator: Generator | None = None, *, device: torch.device | str = "cpu") -> Draw:
-        """`n` times in (t_min, 1] on `device`. Row i is in stratum i where strata are "stratified"."""
-        return Draw(draw_times(n, generator, law=self.strata, t_min=self.t_min, device=device))
+    def draw(
+        self, n: int, generator: Generator | None = None, *, device: torch.device | str = "cpu", batches: int = 1
+    ) -> Draw:
+        """`n` times in (t_min, 1] for each of `batches` batches, one after the other, on `device`.
+
+        Row i of a batch is in stratum i where strata are "stratified".
+        """
+        return Draw(draw_times(n, generator, law=self.strata, t_min=self.t_min, device=device, batches=batches))
 
     def quantile(self, q: Tensor) -> Tensor:
         """The time below which lies a share `q` in [0, 1] of the mass, shaped as `q`."""
@@ -167,8 +173,10 @@ class TabulatedTimes(Times):
         p = (mass / edges.diff()).gather(0, i.reshape(-1)).reshape(x.shape)
         return p.masked_fill((x <= edges[0]) | (x > edges[-1]), 0.0).to(t.dtype)
 
-    def draw(self, n: int, generator: Generator | None = None, *, device: torch.device | str = "cpu") -> Draw:
-        u = _uniforms(n, generator, self.strata, device)
+    def draw(
+        self, n: int, generator: Generator | None = None, *, device: torch.device | str = "cpu", batches: int = 1
+    ) -> Draw:
+        u = _uniforms(n, generator, self.strata, device, batches)
         t, p = self._quantile(1 - u)  # 1 - u is in (0, 1]
         t = t.float().clamp(min=self._first)
         return Draw(t, (1 / (self.width * p)).float() if self.reweighted else None)

@@ -27,8 +27,8 @@ from ..denoisers import Denoiser, NetworkDenoiser, Posterior
 from ..denoisers.base import noise_level
 from ..device import in_float64
 from ..schedules import FIRST_T, Learned
-from .denoising import draw_noise
 from .given import check_denoiser, check_given, check_law, check_rows
+from .noised import draw_noise
 from .times import T_MIN, draw_times
 from .weightings import conversion
 

@@ -51,7 +51,7 @@ def test_a_tensor_left_on_the_cpu_would_be_noticed(monkeypatch):
 
 def test_noise_drawn_on_the_cpu_would_be_noticed(monkeypatch):
     monkeypatch.setattr(
-        "difflab.objectives.denoising.draw_noise", lambda x0, generator: torch.randn(x0.shape, device="cpu")
+        "difflab.objectives.noised.draw_noise", lambda x0, generator: torch.randn(x0.shape, device="cpu")
     )
     with pytest.raises(RuntimeError, match=TWO_DEVICES):
         dry_run(*CASES["digits"])
