@@ -13,28 +13,46 @@ from torch import nn
 from ..data import DataSet
 from ..data.base import check_data
 from .adapted import Adapted
+from .dit import DiT
 from .mlp import MLP
 from .sizes import check_sizes
 from .unet import UNet
 
-NETWORKS: dict[str, type[nn.Module]] = {"MLP": MLP, "UNet": UNet}
+NETWORKS: dict[str, type[nn.Module]] = {"MLP": MLP, "UNet": UNet, "DiT": DiT}
+_POSITIONS = {"UNet": 256, "DiT": 64}  # patches that two cores are enough for
 
-__all__ = ["MLP", "NETWORKS", "Adapted", "UNet", "network_for", "network_from"]
+__all__ = ["MLP", "NETWORKS", "Adapted", "DiT", "UNet", "network_for", "network_from"]
 
 
-def network_for(data: DataSet, *, conditional: bool = False, **options: Any) -> nn.Module:
-    """The network that fits `data`: a U-Net for images whose sides allow it, an MLP else; with its classes if
-    `conditional`.
+def network_for(data: DataSet, *, network: str | None = None, conditional: bool = False, **options: Any) -> nn.Module:
+    """The network that fits `data`: a U-Net for images that can be cut into patches, an MLP else, or the one named
+    `network`; with the data's classes if `conditional`.
 
-    `options` go to the network (`width`, ...). Raises ValueError if `conditional` and the data has no classes.
+    `options` go to the network (`width`, ...). Without `patch`, patches have the smallest side, from 2, with which there are
+    at most 256 of them for a U-Net, and 64 for a DiT.
+
+    Raises ValueError if `conditional` and the data has no classes, for an unknown name or option, and for a network of
+    images where the data is none.
     """
     check_data(data)
     if conditional and data.classes is None:
         raise ValueError(f"{data.name} has no classes; train it with conditional=False.")
-    classes = data.classes if conditional else None
-    images = data.is_image and data.shape[1] % 4 == 0 and data.shape[2] % 4 == 0
-    config = {"shape": list(data.shape), "classes": classes, **options}
-    return network_from("UNet" if images else "MLP", config)
+    name = network if network is not None else "MLP" if _patch(data, "UNet") is None else "UNet"
+    patch = _patch(data, name)
+    given: dict[str, Any] = {} if patch is None else {"patch": patch}
+    given |= {"shape": list(data.shape), "classes": data.classes if conditional else None}
+    return network_from(name, given | options)
+
+
+def _patch(data: DataSet, network: str) -> int | None:
+    """The smallest patch that leaves a network of images few enough of them; None where none does, or for another network."""
+    if not data.is_image or not isinstance(network, str) or network not in _POSITIONS:
+        return None
+    rows, columns = data.shape[1:]
+    for p in range(2, min(rows, columns) // 2 + 1):
+        if rows % p == columns % p == 0 and rows * columns <= _POSITIONS[network] * p**2:
+            return p
+    return None
 
 
 def network_from(name: str, config: dict[str, Any]) -> nn.Module:

@@ -21,7 +21,7 @@ class UNet(nn.Module):
     number of positions a convolution visits, and 8x8 digits lose nothing at p = 2.
 
     Args:
-        shape: (channels, height, width), both sides divisible by 2 * `patch`.
+        shape: (channels, height, width), both sides divisible by `patch`.
         width: channels at the fine resolution, a multiple of 8; twice as many at the coarse one.
         blocks: residual blocks at each stage (down, middle, up).
         classes: number of classes, or None.
@@ -52,9 +52,9 @@ class UNet(nn.Module):
             "levels": levels,
         }
         check_sizes("UNet", {"shape": shape, **sizes})
-        if len(shape) != 3 or shape[1] % (2 * patch) or shape[2] % (2 * patch):
+        if len(shape) != 3 or shape[1] % patch or shape[2] % patch:
             raise ValueError(
-                f"A U-Net needs images (channels, height, width) with sides divisible by {2 * patch},"
+                f"A U-Net needs images (channels, height, width) with sides divisible by its patch, {patch},"
                 f" but got {tuple(shape)}."
             )
         if width % _GROUPS:
@@ -89,11 +89,11 @@ class UNet(nn.Module):
         h = self.first(F.pixel_unshuffle(x, self.patch))
         for block in self.down:
             h = block(h, condition)
-        fine = h
-        h = self.shrink(h)
+        fine, (rows, columns) = h, h.shape[2:]
+        h = self.shrink(F.pad(h, (0, columns % 2, 0, rows % 2)) if rows % 2 or columns % 2 else h)
         for block in self.middle:
             h = block(h, condition)
-        h = self.grow(h) + fine
+        h = self.grow(h)[:, :, :rows, :columns] + fine
         for block in self.up:
             h = block(h, condition)
         h = self.last(F.silu(self.norm(h)))

@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from difflab.data import GaussianMixture, digits
-from difflab.networks import MLP, UNet, network_for, network_from
+from difflab.networks import MLP, DiT, UNet, network_for, network_from
 
 MAKERS = {
     "MLP": lambda **o: MLP((2,), width=32, **o),
     "UNet": lambda **o: UNet((1, 8, 8), width=16, **o),
+    "UNet of odd sides": lambda **o: UNet((2, 6, 10), width=16, **o),
+    "DiT": lambda **o: DiT((2, 6, 8), width=16, depth=2, heads=2, **o),
 }
 
 
@@ -61,7 +63,7 @@ def test_every_weight_is_trained(name):
 @pytest.mark.parametrize("name", MAKERS)
 def test_the_config_rebuilds_it(name):
     network = awake(MAKERS[name](classes=4))
-    twin = network_from(name, network.config)
+    twin = network_from(type(network).__name__, network.config)
     twin.load_state_dict(network.state_dict())
     x, level = torch.randn(2, *network.config["shape"]), torch.randn(2)
     assert torch.equal(network(x, level), twin(x, level))
@@ -86,7 +88,12 @@ def test_the_unet_sees_the_whole_image():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: UNet((1, 6, 6)), "sides divisible by 4"),
+        (lambda: UNet((1, 6, 6), patch=4), "sides divisible by its patch, 4, but got"),
+        (lambda: DiT((1, 28, 28), patch=3), "sides divisible by its patch, 3, but got"),
+        (lambda: DiT((2,)), "needs images"),
+        (lambda: DiT((1, 8, 8), width=18), "width must be divisible by 4 and by its 4 heads, but got 18"),
+        (lambda: DiT((1, 8, 8), width=20, heads=3), "and by its 3 heads, but got 20"),
+        (lambda: DiT((1, 8, 8), heads=0), "DiT's heads must be whole numbers from 1"),
         (lambda: UNet((2,)), "needs images"),
         (lambda: network_from("Transformer", {"shape": [2]}), "no network named 'Transformer'"),
         (lambda: network_from("MLP", {"shape": [2], "colour": 3}), "MLP has no option 'colour'"),

@@ -3,9 +3,13 @@
 import pytest
 import torch
 
-from difflab.networks import MLP, UNet, network_from
+from difflab.networks import MLP, DiT, UNet, network_from
 
-MAKERS = {"MLP": lambda **o: MLP((2,), width=32, **o), "UNet": lambda **o: UNet((1, 8, 8), width=16, **o)}
+MAKERS = {
+    "MLP": lambda **o: MLP((2,), width=32, **o),
+    "UNet": lambda **o: UNet((1, 8, 8), width=16, **o),
+    "DiT": lambda **o: DiT((1, 8, 8), width=16, depth=2, **o),
+}
 
 
 def awake(network):
