@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn import functional as F
 
+from .dropout import Masks, masks_of
 from .embedding import Condition
 from .sizes import check_inputs, check_sizes
 
@@ -31,6 +32,7 @@ class DiT(nn.Module):
         classes: number of classes, or None.
         outputs: numbers for each pixel; with 2 the answer has 2 c channels for images of c, for a learned range.
         levels: how many numbers it is told of the noise; with 2 it is called with level (n, 2) or (1, 2), for a mean flow.
+        dropout: share of the numbers that attention and the dense layers bring which become 0 in training, in [0, 1).
 
     Raises ValueError for sizes that are no whole numbers, out of reach, or that do not divide as said.
     """
@@ -47,10 +49,11 @@ class DiT(nn.Module):
         classes: int | None = None,
         outputs: int = 1,
         levels: int = 1,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         sizes = {"width": width, "depth": depth, "heads": heads, "patch": patch, "classes": classes}
-        check_sizes("DiT", {"shape": shape, **sizes, "outputs": outputs, "levels": levels})
+        check_sizes("DiT", {"shape": shape, **sizes, "outputs": outputs, "levels": levels, "dropout": dropout})
         if len(shape) != 3 or shape[1] % patch or shape[2] % patch:
             raise ValueError(
                 f"A DiT needs images (channels, height, width) with sides divisible by its patch, {patch},"
@@ -63,8 +66,9 @@ class DiT(nn.Module):
             **sizes,
             **({} if outputs == 1 else {"outputs": outputs}),
             **({} if levels == 1 else {"levels": levels}),
+            **({} if dropout == 0 else {"dropout": dropout}),
         }
-        self.classes, self.patch, self.levels = classes, patch, levels
+        self.classes, self.patch, self.levels, self.dropout = classes, patch, levels, dropout
         self._grid = shape[1] // patch, shape[2] // patch
         numbers = shape[0] * patch**2
         self.condition = Condition(width, classes, levels=levels)
@@ -80,11 +84,11 @@ class DiT(nn.Module):
         """`x` (n, *shape), `level` (n,) or (1,), `labels` (n,) int64 or None -> (n, *shape), or `outputs` times its channels."""
         check_inputs(x, level, self.config["shape"], self.levels)
         condition = F.silu(self.condition(level, labels))[:, None]
-        smooth = _is_differentiated(x)
+        smooth, drop = _is_differentiated(x), masks_of(self, x)
         tokens = F.pixel_unshuffle(x, self.patch).flatten(2).mT
         h = self.first(tokens) + self.positions
         for block in self.blocks:
-            h = block(h, condition, smooth)
+            h = block(h, condition, smooth, drop)
         shift, scale = self.modulate(condition).chunk(2, dim=2)
         y: Tensor = self.last(_normed(h, shift, scale))
         return F.pixel_shuffle(y.mT.unflatten(2, self._grid), self.patch)
@@ -105,14 +109,15 @@ class Block(nn.Module):
         self.modulate = nn.Linear(width, 6 * width)
         _zero(self.modulate)
 
-    def forward(self, x: Tensor, condition: Tensor, smooth: bool) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, smooth: bool = False, drop: Masks | None = None) -> Tensor:
         """`x` (n, tokens, width), `condition` (n or 1, 1, width) -> (n, tokens, width)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulate(condition).chunk(6, dim=2)
         q, k, v = self.qkv(_normed(x, shift1, scale1)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         seen = _attention(q, k, v) if smooth else F.scaled_dot_product_attention(q, k, v)
-        x = torch.addcmul(x, gate1, self.mix(seen.transpose(1, 2).flatten(2)))
-        h = F.gelu(self.widen(_normed(x, shift2, scale2)), approximate="tanh")
-        return torch.addcmul(x, gate2, self.narrow(h))
+        h = self.mix(seen.transpose(1, 2).flatten(2))
+        x = torch.addcmul(x, gate1, h if drop is None else drop(h))
+        h = self.narrow(F.gelu(self.widen(_normed(x, shift2, scale2)), approximate="tanh"))
+        return torch.addcmul(x, gate2, h if drop is None else drop(h))
 
 
 def _normed(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

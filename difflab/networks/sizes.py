@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..checks import brief, check_samples
+from ..checks import brief, check_samples, is_number
 
 _LARGEST = 65_536
 # layers or blocks: thousands of modules would take minutes to build; and all that is asked of a network is the prediction
@@ -20,8 +20,13 @@ _MOST_AXES, _MOST_COORDINATES = 8, 2**24
 
 
 def check_sizes(name: str, config: dict[str, Any]) -> None:
-    """Raises ValueError unless the options of the network `name` are whole numbers of a size that can be built."""
+    """Raises ValueError unless the options of the network `name` are whole numbers of a size that can be built, and its
+    dropout is a share."""
     for option, value in config.items():
+        if option == "dropout":
+            if not is_number(value) or not 0 <= value < 1:
+                raise ValueError(f"{name}'s dropout must be a number from 0 to less than 1, but got {value!r}.")
+            continue
         most = _MOST.get(option, _LARGEST)
         if option == "shape":
             if not isinstance(value, list | tuple) or not 0 < len(value) <= _MOST_AXES:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .dropout import Masks, masks_of
 from .embedding import Condition
 from .sizes import check_inputs, check_sizes
 
@@ -28,6 +29,7 @@ class UNet(nn.Module):
         patch: side of a patch, p.
         outputs: numbers for each pixel; with 2 the answer has 2 c channels for images of c, for a learned range.
         levels: how many numbers it is told of the noise; with 2 it is called with level (n, 2) or (1, 2), for a mean flow.
+        dropout: share of the numbers before the second convolution of each block that become 0 in training, in [0, 1).
 
     Raises ValueError for sizes that are no whole numbers, out of reach, or that do not divide as said.
     """
@@ -41,6 +43,7 @@ class UNet(nn.Module):
         patch: int = 2,
         outputs: int = 1,
         levels: int = 1,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         sizes = {
@@ -50,6 +53,7 @@ class UNet(nn.Module):
             "patch": patch,
             "outputs": outputs,
             "levels": levels,
+            "dropout": dropout,
         }
         check_sizes("UNet", {"shape": shape, **sizes})
         if len(shape) != 3 or shape[1] % patch or shape[2] % patch:
@@ -67,8 +71,9 @@ class UNet(nn.Module):
             "patch": patch,
             **({} if outputs == 1 else {"outputs": outputs}),  # unsaid, as in the checkpoints before there was a choice
             **({} if levels == 1 else {"levels": levels}),
+            **({} if dropout == 0 else {"dropout": dropout}),
         }
-        self.classes, self.patch, self.levels = classes, patch, levels
+        self.classes, self.patch, self.levels, self.dropout = classes, patch, levels, dropout
         channels, wide = shape[0] * patch**2, 2 * width
         self.condition = Condition(wide, classes, levels=levels)
         self.first = nn.Conv2d(channels, width, 3, padding=1)
@@ -85,17 +90,17 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """`x` (n, *shape), `level` (n,) or (1,), `labels` (n,) int64 or None -> (n, *shape), or `outputs` times its channels."""
         check_inputs(x, level, self.config["shape"], self.levels)
-        condition = F.silu(self.condition(level, labels))
+        condition, drop = F.silu(self.condition(level, labels)), masks_of(self, x)
         h = self.first(F.pixel_unshuffle(x, self.patch))
         for block in self.down:
-            h = block(h, condition)
+            h = block(h, condition, drop)
         fine, (rows, columns) = h, h.shape[2:]
         h = self.shrink(F.pad(h, (0, columns % 2, 0, rows % 2)) if rows % 2 or columns % 2 else h)
         for block in self.middle:
-            h = block(h, condition)
+            h = block(h, condition, drop)
         h = self.grow(h)[:, :, :rows, :columns] + fine
         for block in self.up:
-            h = block(h, condition)
+            h = block(h, condition, drop)
         h = self.last(F.silu(self.norm(h)))
         return F.pixel_shuffle(h, self.patch)
 
@@ -112,7 +117,8 @@ class Block(nn.Module):
         nn.init.zeros_(self.conv2.weight)  # every block starts as the identity
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, drop: Masks | None = None) -> Tensor:
         h = self.norm2(self.conv1(F.silu(self.norm1(x))))
         scale, shift = self.modulate(condition)[:, :, None, None].chunk(2, dim=1)
-        return torch.add(x, self.conv2(F.silu(torch.addcmul(h + shift, h, scale))))
+        h = F.silu(torch.addcmul(h + shift, h, scale))
+        return torch.add(x, self.conv2(h if drop is None else drop(h)))
