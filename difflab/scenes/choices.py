@@ -49,7 +49,7 @@ SAMPLERS: dict[str, tuple[str, str | None, dict[str, Any]]] = {
     "AnnealedLangevinNoisy": ("annealed Langevin, not denoised", "AnnealedLangevin", {"denoise": False}),
 }
 
-#: how the data sets of `difflab.data.NAMES` are called on screen
+#: the data that the Lab offers, by its name in `difflab.data.NAMES`, and how it is called on screen
 DATA = {
     "ring": "ring of eight",
     "grid": "3 x 3 grid",
@@ -57,6 +57,17 @@ DATA = {
     "moons": "two moons",
     "digits": "digits 8x8",
 }
+
+
+def preset_data(name: str) -> DataSet:
+    """The data set that the Lab offers under this name. ValueError for any other: what is in it must learn while one waits."""
+    check_preset(name)
+    return named(name)
+
+
+def check_preset(name: str) -> None:
+    if not isinstance(name, str) or name not in DATA:
+        raise ValueError(f"There is no data named {name!r} in the Lab; choose one of {', '.join(DATA)}.")
 
 
 def as_data(data: DataSet | str | None) -> DataSet:

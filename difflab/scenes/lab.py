@@ -10,10 +10,9 @@ import anywidget
 import traitlets
 
 from ..data import DataSet
-from ..data.names import maker, named
 from . import loss_at_t
 from .base import Scene
-from .choices import DATA, schedule_of
+from .choices import DATA, check_preset, preset_data, schedule_of
 from .data_facts import facts_of
 from .forward_noising import ForwardNoising
 from .reverse_trajectories import ReverseTrajectories
@@ -70,7 +69,7 @@ class Lab(Scene):
         seed: int = 0,
         train_steps: int | None = None,
     ) -> None:
-        data = named(preset)
+        data = preset_data(preset)
         if train_steps is not None and (
             isinstance(train_steps, bool) or not isinstance(train_steps, int) or train_steps < 1
         ):
@@ -105,7 +104,7 @@ class Lab(Scene):
     @traitlets.validate("preset")
     def _known_preset(self, proposal: dict[str, Any]) -> str:
         try:
-            maker(proposal["value"])
+            check_preset(proposal["value"])
             return str(proposal["value"])
         except ValueError as e:
             raise traitlets.TraitError(str(e)) from None
@@ -138,7 +137,7 @@ class Lab(Scene):
         return ("preset", "seed", "save_page")
 
     def on_preset(self, name: str) -> None:
-        maker(name)  # an unknown name ends here
+        check_preset(name)  # an unknown name ends here
         self.publish(preset=name)
 
     def on_seed(self, seed: int) -> None:
@@ -154,7 +153,7 @@ class Lab(Scene):
     # -- links between the scenes ------------------------------------------------------------------------------------------
 
     def _choose(self, preset: str) -> None:
-        data = named(preset)  # an unknown name ends here, with nothing lost
+        data = preset_data(preset)  # an unknown name ends here, with nothing lost
         self.monitor.detach()
         for scene in (self.forward, self.reverse, self.bits):
             scene.show(data, self.seed)
