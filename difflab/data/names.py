@@ -9,6 +9,7 @@ from typing import Any
 from .base import DataSet
 from .finite import digits, two_moons
 from .mixture import GaussianMixture
+from .mnist_5k import mnist_5k
 
 NAMES: dict[str, Callable[..., DataSet]] = {
     "ring": GaussianMixture.ring,
@@ -16,6 +17,7 @@ NAMES: dict[str, Callable[..., DataSet]] = {
     "random": GaussianMixture.random,
     "moons": two_moons,
     "digits": digits,
+    "mnist-5k": mnist_5k,
 }
 
 
