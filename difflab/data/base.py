@@ -25,6 +25,7 @@ class DataSet(ABC):
         sigma_data: standard deviation over all samples and coordinates (EDM's sigma_data).
         second_moment: E|x_0|^2 per coordinate.
         classes: number of labels, or None.
+        vector: length of the vectors that stand in the place of labels, or None.
     """
 
     name: str
@@ -34,6 +35,7 @@ class DataSet(ABC):
     sigma_data: float
     second_moment: float
     classes: int | None = None
+    vector: int | None = None
 
     @property
     def dim(self) -> int:
@@ -49,11 +51,12 @@ class DataSet(ABC):
 
     @abstractmethod
     def sample_labelled(self, n: int, generator: Generator | None = None) -> tuple[Tensor, Tensor | None]:
-        """Samples as from `sample`, and their labels, int64 (n,), or None where there are no classes."""
+        """Samples as from `sample`, and their conditions: labels, int64 (n,), vectors, float32 (n, vector), or None."""
 
     @abstractmethod
     def preview(self, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
-        """Samples float32 (n, *shape) and labels uint8 (n,), drawn without torch: a first picture must not wait for it."""
+        """Samples float32 (n, *shape) and labels uint8 (n,), or None where there are no classes, drawn without torch: a first
+        picture must not wait for it."""
 
 
 def check_count(n: int) -> None:

@@ -28,13 +28,15 @@ class FiniteSet(DataSet):
     Args:
         x: (N, *shape), floats.
         labels: (N,) whole numbers from 0, or None.
+        vectors: (N, d) finite numbers in the place of labels, or None: what each example comes with, a measurement say. Networks
+            learn best from numbers of size 1 or so.
         weights: (N,), positive, summing to 1: how likely each example is; None, and kept as None, if equally.
         levels: number of values a coordinate takes, equally spaced over `range`, if the data is discrete.
         range: (lowest, highest) value; measured if not given.
         name: how it is called on screen.
 
-    Raises ValueError if there is no example, a value is nan or inf, labels or weights do not match, or the weights do not
-    sum to 1.
+    Raises ValueError if there is no example, a value is nan or inf, labels, vectors or weights do not match, both labels
+    and vectors are given, or the weights do not sum to 1.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class FiniteSet(DataSet):
         x: ArrayLike,
         labels: ArrayLike | None = None,
         *,
+        vectors: ArrayLike | None = None,
         weights: ArrayLike | None = None,
         levels: int | None = None,
         range: tuple[float, float] | None = None,
@@ -59,6 +62,10 @@ class FiniteSet(DataSet):
         if not np.all(np.isfinite(self.x)):
             raise ValueError("Every example must be finite in float32; this set has nan, inf or larger numbers.")
         self.labels = None if labels is None else _checked_labels(labels, len(self.x))
+        if labels is not None and vectors is not None:
+            raise ValueError("A finite set has labels or vectors, not both: put the label into the vectors.")
+        self.vectors = None if vectors is None else _checked_vectors(vectors, len(self.x))
+        self.vector = None if self.vectors is None else self.vectors.shape[1]
         self.shape = self.x.shape[1:]
         self.classes = None if self.labels is None else int(self.labels.max()) + 1
         low, high = float(self.x.min()), float(self.x.max())
@@ -97,8 +104,13 @@ class FiniteSet(DataSet):
         """The mean over the examples of a number of each, `of` rows (n, D)."""
         return float(np.average(np.concatenate([of(block) for block in self._blocks()]), weights=self.weights))
 
+    @property
+    def conditions(self) -> np.ndarray | None:
+        """What each example comes with: the labels, int64 (N,), or the vectors, float32 (N, d), or None."""
+        return self.vectors if self.labels is None else self.labels
+
     def sample_labelled(self, n: int, generator: Generator | None = None) -> tuple[Tensor, Tensor | None]:
-        """`n` examples drawn with replacement, and their labels."""
+        """`n` examples drawn with replacement, and their labels or vectors."""
         import torch
 
         check_count(n)
@@ -108,8 +120,8 @@ class FiniteSet(DataSet):
         else:  # torch.multinomial takes no more than 2^24 weights; the inverse of the distribution function takes any
             u = torch.rand(n, generator=generator, dtype=torch.float64, device="cpu")
             index = torch.searchsorted(torch.from_numpy(self.weights).cumsum(0), u).clamp(max=len(self) - 1)
-        labels = None if self.labels is None else torch.from_numpy(self.labels)[index]
-        return torch.from_numpy(self.x)[index], labels
+        given = self.conditions
+        return torch.from_numpy(self.x)[index], None if given is None else torch.from_numpy(given)[index]
 
     def preview(self, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
         check_count(n)
@@ -132,7 +144,15 @@ class FiniteSet(DataSet):
         evidence = seen.log_likelihood(self.x.reshape(len(self), -1).astype(float))
         weights = normalised(evidence + (0.0 if self.weights is None else np.log(self.weights)))
         name = f"{self.name}, observed"
-        return FiniteSet(self.x, self.labels, weights=weights, levels=self.levels, range=self.range, name=name)
+        return FiniteSet(
+            self.x,
+            self.labels,
+            vectors=self.vectors,
+            weights=weights,
+            levels=self.levels,
+            range=self.range,
+            name=name,
+        )
 
 
 @cache
@@ -182,3 +202,13 @@ def _checked_labels(labels: ArrayLike, count: int) -> np.ndarray:
             f" but got {' '.join(np.array2string(given, threshold=8).split())}."
         )
     return given.astype(np.int64)
+
+
+def _checked_vectors(vectors: ArrayLike, count: int) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        given = array_of(vectors, "vectors").astype(np.float32)
+    if given.ndim != 2 or len(given) != count or given.shape[1] == 0:
+        raise ValueError(f"vectors must have the shape ({count}, d), one for each example, but got {given.shape}.")
+    if not np.all(np.isfinite(given)):
+        raise ValueError("Every number of a vector must be finite in float32; these have nan, inf or larger numbers.")
+    return np.ascontiguousarray(given)

@@ -26,21 +26,23 @@ __all__ = ["MLP", "NETWORKS", "Adapted", "DiT", "UNet", "network_for", "network_
 
 def network_for(data: DataSet, *, network: str | None = None, conditional: bool = False, **options: Any) -> nn.Module:
     """The network that fits `data`: a U-Net for images that can be cut into patches, an MLP else, or the one named
-    `network`; with the data's classes if `conditional`.
+    `network`; with the data's classes or vectors as its condition if `conditional`.
 
     `options` go to the network (`width`, ...). Without `patch`, patches have the smallest side, from 2, with which there are
     at most 256 of them for a U-Net, and 64 for a DiT.
 
-    Raises ValueError if `conditional` and the data has no classes, for an unknown name or option, and for a network of
+    Raises ValueError if `conditional` and the data has neither, for an unknown name or option, and for a network of
     images where the data is none.
     """
     check_data(data)
-    if conditional and data.classes is None:
-        raise ValueError(f"{data.name} has no classes; train it with conditional=False.")
+    if conditional and data.classes is None and data.vector is None:
+        raise ValueError(f"{data.name} has no classes and no vectors; train it with conditional=False.")
     name = network if network is not None else "MLP" if _patch(data, "UNet") is None else "UNet"
     patch = _patch(data, name)
     given: dict[str, Any] = {} if patch is None else {"patch": patch}
     given |= {"shape": list(data.shape), "classes": data.classes if conditional else None}
+    if conditional and data.vector is not None:
+        given["vector"] = data.vector
     return network_from(name, given | options)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch.nn import functional as F
 
 from .dropout import Masks, masks_of
 from .embedding import Condition
-from .sizes import check_inputs, check_sizes
+from .sizes import check_inputs, check_sizes, config_of
 
 _LONGEST = 10_000  # wavelength of the slowest position code over 2 pi, in patches (Vaswani et al. 2017, 3.5)
 
@@ -33,6 +32,7 @@ class DiT(nn.Module):
         outputs: numbers for each pixel; with 2 the answer has 2 c channels for images of c, for a learned range.
         levels: how many numbers it is told of the noise; with 2 it is called with level (n, 2) or (1, 2), for a mean flow.
         dropout: share of the numbers that attention and the dense layers bring which become 0 in training, in [0, 1).
+        vector: length of the vectors that are conditions in the place of classes, or None.
 
     Raises ValueError for sizes that are no whole numbers, out of reach, or that do not divide as said.
     """
@@ -50,10 +50,21 @@ class DiT(nn.Module):
         outputs: int = 1,
         levels: int = 1,
         dropout: float = 0.0,
+        vector: int | None = None,
     ) -> None:
         super().__init__()
-        sizes = {"width": width, "depth": depth, "heads": heads, "patch": patch, "classes": classes}
-        check_sizes("DiT", {"shape": shape, **sizes, "outputs": outputs, "levels": levels, "dropout": dropout})
+        options = {
+            "width": width,
+            "depth": depth,
+            "heads": heads,
+            "patch": patch,
+            "classes": classes,
+            "outputs": outputs,
+            "levels": levels,
+            "dropout": dropout,
+            "vector": vector,
+        }
+        check_sizes("DiT", {"shape": shape, **options})
         if len(shape) != 3 or shape[1] % patch or shape[2] % patch:
             raise ValueError(
                 f"A DiT needs images (channels, height, width) with sides divisible by its patch, {patch},"
@@ -61,17 +72,12 @@ class DiT(nn.Module):
             )
         if width % 4 or width % heads:
             raise ValueError(f"A DiT's width must be divisible by 4 and by its {heads} heads, but got {width}.")
-        self.config: dict[str, Any] = {
-            "shape": list(shape),
-            **sizes,
-            **({} if outputs == 1 else {"outputs": outputs}),
-            **({} if levels == 1 else {"levels": levels}),
-            **({} if dropout == 0 else {"dropout": dropout}),
-        }
-        self.classes, self.patch, self.levels, self.dropout = classes, patch, levels, dropout
+        self.config = config_of(shape, options)
+        self.classes, self.vector, self.patch = classes, vector, patch
+        self.levels, self.dropout = levels, dropout
         self._grid = shape[1] // patch, shape[2] // patch
         numbers = shape[0] * patch**2
-        self.condition = Condition(width, classes, levels=levels)
+        self.condition = Condition(width, classes, levels=levels, vector=vector)
         self.first = nn.Linear(numbers, width)
         self.register_buffer("positions", _positions(*self._grid, width), persistent=False)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
@@ -81,7 +87,8 @@ class DiT(nn.Module):
             _zero(layer)
 
     def forward(self, x: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
-        """`x` (n, *shape), `level` (n,) or (1,), `labels` (n,) int64 or None -> (n, *shape), or `outputs` times its channels."""
+        """`x` (n, *shape), `level` (n,) or (1,), `labels` (n,) int64, (n, vector) or None -> (n, *shape), or `outputs`
+        times its channels."""
         check_inputs(x, level, self.config["shape"], self.levels)
         condition = F.silu(self.condition(level, labels))[:, None]
         smooth, drop = _is_differentiated(x), masks_of(self, x)

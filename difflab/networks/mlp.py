@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .embedding import Condition
-from .sizes import check_inputs, check_sizes
+from .sizes import check_inputs, check_sizes, config_of
 
 
 class MLP(nn.Module):
@@ -24,6 +22,7 @@ class MLP(nn.Module):
         classes: number of classes, or None.
         outputs: numbers for each coordinate; with 2 the answer is (n, 2 c, ...) for x (n, c, ...), for a learned range.
         levels: how many numbers it is told of the noise; with 2 it is called with level (n, 2) or (1, 2), for a mean flow.
+        vector: length of the vectors that are conditions in the place of classes, or None.
     """
 
     def __init__(
@@ -34,21 +33,22 @@ class MLP(nn.Module):
         classes: int | None = None,
         outputs: int = 1,
         levels: int = 1,
+        vector: int | None = None,
     ) -> None:
         super().__init__()
-        sizes = {"width": width, "depth": depth, "classes": classes, "outputs": outputs, "levels": levels}
-        check_sizes("MLP", {"shape": shape, **sizes})
-        self.config: dict[str, Any] = {
-            "shape": list(shape),
+        options = {
             "width": width,
             "depth": depth,
             "classes": classes,
-            **({} if outputs == 1 else {"outputs": outputs}),  # unsaid, as in the checkpoints before there was a choice
-            **({} if levels == 1 else {"levels": levels}),
+            "outputs": outputs,
+            "levels": levels,
+            "vector": vector,
         }
-        self.classes, self.outputs, self.levels = classes, outputs, levels
+        check_sizes("MLP", {"shape": shape, **options})
+        self.config = config_of(shape, options)
+        self.classes, self.vector, self.outputs, self.levels = classes, vector, outputs, levels
         dim = int(torch.Size(shape).numel())
-        self.condition = Condition(width, classes, levels=levels)
+        self.condition = Condition(width, classes, levels=levels, vector=vector)
         self.first = nn.Linear(dim, width, bias=False)  # the condition brings the bias
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
         self.last = nn.Linear(width, outputs * dim)
@@ -56,7 +56,8 @@ class MLP(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
-        """`x` (n, *shape), `level` (n,) or (1,), `labels` (n,) int64 or None -> (n, *shape), or `outputs` times its channels."""
+        """`x` (n, *shape), `level` (n,) or (1,), `labels` (n,) int64, (n, vector) or None -> (n, *shape), or `outputs`
+        times its channels."""
         check_inputs(x, level, self.config["shape"], self.levels)
         h = F.silu(self.first(x.flatten(1)) + self.condition(level, labels))
         for layer in self.hidden:

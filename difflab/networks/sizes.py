@@ -17,11 +17,15 @@ _LARGEST = 65_536
 # and, with a learned range, one number more; what it is told is a noise level or, for a mean flow, two times
 _MOST = {"depth": 128, "blocks": 128, "outputs": 2, "levels": 2}
 _MOST_AXES, _MOST_COORDINATES = 8, 2**24
+# unsaid where they are so, as in the checkpoints from before there was a choice
+_UNSAID = {"outputs": 1, "levels": 1, "dropout": 0, "vector": None}
 
 
 def check_sizes(name: str, config: dict[str, Any]) -> None:
     """Raises ValueError unless the options of the network `name` are whole numbers of a size that can be built, and its
-    dropout is a share."""
+    dropout is a share; of classes and a vector only one is a condition."""
+    if config.get("classes") is not None and config.get("vector") is not None:
+        raise ValueError(f"{name} takes classes or a vector as its condition, not both.")
     for option, value in config.items():
         if option == "dropout":
             if not is_number(value) or not 0 <= value < 1:
@@ -37,11 +41,17 @@ def check_sizes(name: str, config: dict[str, Any]) -> None:
                 raise ValueError(
                     f"{name} takes samples of up to {_MOST_COORDINATES} coordinates, not of shape {value}."
                 )
-        elif value is None and option == "classes":
+        elif value is None and option in ("classes", "vector"):
             continue
         for number in value if option == "shape" else [value]:
             if type(number) is not int or not 1 <= number <= most:
                 raise ValueError(f"{name}'s {option} must be whole numbers from 1 to {most}, but got {value!r}.")
+
+
+def config_of(shape: tuple[int, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """What rebuilds a network, as plain JSON values."""
+    said = {k: v for k, v in options.items() if k not in _UNSAID or v != _UNSAID[k]}
+    return {"shape": list(shape), **said}
 
 
 def check_inputs(x: Tensor, level: Tensor, shape: list[int] | None, levels: int = 1) -> None:

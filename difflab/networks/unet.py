@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .dropout import Masks, masks_of
 from .embedding import Condition
-from .sizes import check_inputs, check_sizes
+from .sizes import check_inputs, check_sizes, config_of
 
 _GROUPS = 8
 
@@ -30,6 +28,7 @@ class UNet(nn.Module):
         outputs: numbers for each pixel; with 2 the answer has 2 c channels for images of c, for a learned range.
         levels: how many numbers it is told of the noise; with 2 it is called with level (n, 2) or (1, 2), for a mean flow.
         dropout: share of the numbers before the second convolution of each block that become 0 in training, in [0, 1).
+        vector: length of the vectors that are conditions in the place of classes, or None.
 
     Raises ValueError for sizes that are no whole numbers, out of reach, or that do not divide as said.
     """
@@ -44,9 +43,10 @@ class UNet(nn.Module):
         outputs: int = 1,
         levels: int = 1,
         dropout: float = 0.0,
+        vector: int | None = None,
     ) -> None:
         super().__init__()
-        sizes = {
+        options = {
             "width": width,
             "blocks": blocks,
             "classes": classes,
@@ -54,8 +54,9 @@ class UNet(nn.Module):
             "outputs": outputs,
             "levels": levels,
             "dropout": dropout,
+            "vector": vector,
         }
-        check_sizes("UNet", {"shape": shape, **sizes})
+        check_sizes("UNet", {"shape": shape, **options})
         if len(shape) != 3 or shape[1] % patch or shape[2] % patch:
             raise ValueError(
                 f"A U-Net needs images (channels, height, width) with sides divisible by its patch, {patch},"
@@ -63,19 +64,11 @@ class UNet(nn.Module):
             )
         if width % _GROUPS:
             raise ValueError(f"A U-Net's width must be divisible by {_GROUPS}, but got {width}.")
-        self.config: dict[str, Any] = {
-            "shape": list(shape),
-            "width": width,
-            "blocks": blocks,
-            "classes": classes,
-            "patch": patch,
-            **({} if outputs == 1 else {"outputs": outputs}),  # unsaid, as in the checkpoints before there was a choice
-            **({} if levels == 1 else {"levels": levels}),
-            **({} if dropout == 0 else {"dropout": dropout}),
-        }
-        self.classes, self.patch, self.levels, self.dropout = classes, patch, levels, dropout
+        self.config = config_of(shape, options)
+        self.classes, self.vector, self.patch = classes, vector, patch
+        self.levels, self.dropout = levels, dropout
         channels, wide = shape[0] * patch**2, 2 * width
-        self.condition = Condition(wide, classes, levels=levels)
+        self.condition = Condition(wide, classes, levels=levels, vector=vector)
         self.first = nn.Conv2d(channels, width, 3, padding=1)
         self.down = nn.ModuleList(Block(width, wide) for _ in range(blocks))
         self.shrink = nn.Conv2d(width, wide, 2, stride=2)
@@ -88,7 +81,8 @@ class UNet(nn.Module):
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
-        """`x` (n, *shape), `level` (n,) or (1,), `labels` (n,) int64 or None -> (n, *shape), or `outputs` times its channels."""
+        """`x` (n, *shape), `level` (n,) or (1,), `labels` (n,) int64, (n, vector) or None -> (n, *shape), or `outputs`
+        times its channels."""
         check_inputs(x, level, self.config["shape"], self.levels)
         condition, drop = F.silu(self.condition(level, labels)), masks_of(self, x)
         h = self.first(F.pixel_unshuffle(x, self.patch))
