@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
-from ..training import Trainer, load
+from ..training import Trainer
+from ..training.folder import CHECKPOINT
 from ..training.recipe import read
 from . import sentence
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 def train(args: argparse.Namespace) -> int:
@@ -23,23 +20,13 @@ def train(args: argparse.Namespace) -> int:
     """
     try:
         recipe = read(args.config)
-        out = Path(args.out) if args.out else Path("runs") / Path(args.config).stem
-        path = out / CHECKPOINT
-        resume = load(path) if path.exists() else None
-        here = {} if args.device is None else {"device": args.device}
-        trainer = Trainer(
-            recipe.denoiser,
-            recipe.data,
-            generator=torch.Generator().manual_seed(recipe.seed),
-            checkpoint=path,
-            resume=resume,
-            **{"threads": None} | recipe.training | here,
-        )
+        folder = Path(args.out) if args.out else Path("runs") / Path(args.config).stem
+        trainer = recipe.trainer(folder, **({} if args.device is None else {"device": args.device}))
     except (ValueError, OSError) as error:
         raise SystemExit(sentence(error)) from error
-    if resume is not None:
-        print(f"Going on from step {resume.step} of {path}; give another --out to start afresh.")
-    return _driven(trainer, path)
+    if trainer.step:
+        print(f"Going on from step {trainer.step} in {folder}; give another --out to start afresh.")
+    return _driven(trainer, folder / CHECKPOINT)
 
 
 def _driven(trainer: Trainer, path: Path) -> int:
@@ -57,10 +44,6 @@ def _driven(trainer: Trainer, path: Path) -> int:
     if trainer.state == "failed":
         raise SystemExit(trainer.error)
     if trainer.state == "stopped":
-        try:
-            trainer.save(path)
-        except (FloatingPointError, OSError) as error:
-            raise SystemExit(sentence(error)) from error
         print(f"Stopped at step {trainer.step}; the same command goes on from {path}.")
         return 130
     print(f"Trained to step {trainer.step}: {path}")

@@ -188,6 +188,10 @@ class NetworkDenoiser(nn.Module):
         """The network's own prediction for what `shown_at` gave, shaped as `shown`. Labels are not checked."""
         return self._asked(shown, level, labels)[0]
 
+    def without_labels(self, labels: Tensor, rows: Tensor) -> Tensor:
+        """`labels` (n,), where `rows` (n,) bool says so those of no class: what the network is to answer without one."""
+        return labels.masked_fill(rows, self.classes or 0)  # the row of the embedding after the last class
+
     def _asked(self, x: Tensor, level: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The network's answer to what it is shown, (prediction, fraction)."""
         try:  # to find self.network a module first fails to find it elsewhere

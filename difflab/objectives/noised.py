@@ -44,7 +44,7 @@ class Noised:
         for name in (f.name for f in fields(self)):
             column = getattr(self, name)
             cut[name] = [None] * batches if column is None else batches_of(column, batches, rows)
-        return [Noised(**dict(zip(cut, parts, strict=True))) for parts in zip(*cut.values(), strict=True)]
+        return [Noised(*parts) for parts in zip(*cut.values(), strict=True)]
 
     def mean_loss(self, answer: Tensor) -> Tensor:
         """The mean weighted squared error of a network's `answer` (n, *shape), a scalar, for a weighting that learns nothing."""

@@ -6,7 +6,8 @@ from .ema import EMA
 from .few_step import FewStepState, train_few_step
 from .fit import fit
 from .loop import TrainingDiverged, TrainingState, prepare, train
-from .run import Run, Settings
+from .run import Run
+from .settings import Settings
 from .trainer import Trainer
 
 __all__ = [

@@ -22,7 +22,7 @@ from ..denoisers.mean_flow import MeanFlowDenoiser
 from ..device import resolve
 from .batches import batches
 from .ema import EMA, clone
-from .run import whole
+from .settings import whole
 
 _MOST_BATCH = 10**7
 M = TypeVar("M", ConsistencyDenoiser, MeanFlowDenoiser)
@@ -134,12 +134,12 @@ def _steps(
 ) -> Iterator[FewStepState[M]]:
     seeds = torch.randint(2**62, (2,), generator=generator, dtype=torch.int64).tolist()
     noise = Generator(device).manual_seed(seeds[1])
-    source = batches(data, batch, device, Generator().manual_seed(seeds[0]), model.classes is not None)
+    source = batches(data, device, Generator().manual_seed(seeds[0]), model.classes is not None)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=lr, betas=(0.9, 0.99))
     model.train()
     for step in range(1, steps + 1):
-        x0, labels = source.draw()
+        x0, labels = source.draw(batch)
         loss = objective.loss(model, x0, labels, progress=(step - 1) / steps, generator=noise)
         _check_loss(loss)
         if device.type != "meta" and not bool(loss.isfinite()):

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..data import DataSet
 from ..denoisers.network import NetworkDenoiser
-from .loop import TrainingState, continued, prepare
+from .loop import TrainingState, begun, continued
 
 _SHOW_EVERY = 20  # steps between looks at the loss
 
@@ -16,11 +16,10 @@ def fit(
 ) -> NetworkDenoiser:
     """Train to the end and return the averaged denoiser. `options` are those of `train`. A progress bar needs tqdm.
 
-    An interrupt leaves the last checkpoint that `checkpoint=` wrote, and `denoiser` with what it had learned.
+    An interrupt leaves the last checkpoint in `folder=`, and `denoiser` with what it had learned.
     """
-    saving = {k: options.pop(k) for k in ("checkpoint", "checkpoint_every") if k in options}
-    run = prepare(denoiser, data, steps=steps, **options)
-    states = continued(run, **saving)
+    run, folder = begun(denoiser, data, steps=steps, **options)
+    states = continued(run, folder)
     if progress:
         states = _shown(states, run.step, steps)
     for _ in states:

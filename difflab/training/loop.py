@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from ..data import DataSet
 from ..denoisers.network import NetworkDenoiser
 from ..device import resolve
 from .checkpoint import Checkpoint, load, save
 from .ema import clone
-from .run import Run, Settings, whole
+from .folder import Folder, FolderError
+from .run import Run
+from .settings import Settings, whole
+from .watch import Watch
 
 KEEP_EVERY = 100  # steps between copies of the run that a divergence falls back to
-CHECK_EVERY = 25  # steps between looks at the loss where looking means waiting for the device
+CHECK_EVERY = 25  # steps between looks at the loss where looking means waiting for the device; a divisor of the others
+NOTE_EVERY = 50  # steps between rows of metrics
+_SAVING = ("save_every", "keep", "tensorboard")
 
 
 class TrainingDiverged(FloatingPointError):
-    """The loss, or the weights after the last step, became nan or inf. The run is back at its last good state.
+    """The loss, or the weights after the last step, became nan or inf, or exploded. The run is back at its last good state.
 
     Attributes:
         step: at which the loss, or after which the weights, were not finite any more.
         kept: the step of the weights that were kept.
     """
 
-    def __init__(self, step: int, kept: int, what: str = "loss was not finite at") -> None:
+    def __init__(self, step: int, kept: int, what: str = "loss was not finite") -> None:
         self.step, self.kept = step, kept
         super().__init__(
-            f"Training diverged: the {what} step {step}; the weights of step {kept} were kept."
+            f"Training diverged: the {what} at step {step}; the weights of step {kept} were kept."
             " Try a smaller learning rate."
         )
 
@@ -68,12 +72,14 @@ def train(
     data: DataSet,
     *,
     steps: int,
-    generator: Generator | None = None,
+    generator: torch.Generator | None = None,
     conditional: bool | None = None,
     device: str | torch.device = "auto",
-    resume: Checkpoint | str | PathLike[str] | None = None,
-    checkpoint: str | PathLike[str] | None = None,
-    checkpoint_every: int = 1000,
+    resume: Checkpoint | str | PathLike[str] | bool = False,
+    folder: str | PathLike[str] | None = None,
+    save_every: int = 1000,
+    keep: int = 2,
+    tensorboard: bool = False,
     **settings: Any,
 ) -> Iterator[TrainingState]:
     """Train `denoiser` in place up to step number `steps` by denoising score matching; yields after every step.
@@ -84,26 +90,54 @@ def train(
         steps: the last step's number; a resumed run does what is left.
         generator: a CPU generator; it gives the seeds of the run's own streams. torch's global one if not given.
         conditional: train with labels. By default if the network knows classes.
-        resume: a checkpoint, or its path; weights, average, moments, step and random streams are taken from it. On
-            the CPU and with the same settings the run goes on as if it had never been interrupted, to the bit.
-        checkpoint: path that is rewritten every `checkpoint_every` steps, at the end, and when training diverges
-            (with the last good state).
+        resume: a checkpoint, or its path, or True for the one in `folder`, if it holds one; weights, averages, moments, step
+            and random streams are taken from it. On the CPU and with the same settings the run goes on as if it had never been
+            interrupted, to the bit.
+        folder: directory of the run (see `Folder`): a checkpoint every `save_every` steps, at the end, when the generator is
+            closed and when training diverges (of the last good state), `keep` older ones beside it; metrics.csv; with
+            `tensorboard`, event files. One that holds a run already is only taken with `resume`.
         settings: of `Settings`: batch, lr, warmup, decay, ema, weight_decay, label_dropout, clip_gradient,
             weighting, times.
 
-    Raises ValueError at once, in one sentence, for bad arguments, and TrainingDiverged when the loss is nan or inf.
+    Raises ValueError at once, in one sentence, for bad arguments, and TrainingDiverged when the loss is nan or inf, or explodes.
     """
-    run = prepare(
-        denoiser,
-        data,
-        steps=steps,
-        generator=generator,
-        conditional=conditional,
-        device=device,
-        resume=resume,
-        **settings,
-    )
-    return continued(run, checkpoint=checkpoint, checkpoint_every=checkpoint_every)
+    saving = {"save_every": save_every, "keep": keep, "tensorboard": tensorboard}
+    options = {"generator": generator, "conditional": conditional, "device": device, **settings}
+    return continued(*begun(denoiser, data, steps=steps, folder=folder, resume=resume, **saving, **options))
+
+
+def begun(
+    denoiser: NetworkDenoiser,
+    data: DataSet,
+    *,
+    steps: int,
+    folder: str | PathLike[str] | None = None,
+    resume: Checkpoint | str | PathLike[str] | bool = False,
+    **options: Any,
+) -> tuple[Run, Folder | None]:
+    """The run that `train` with these arguments would do, before its first step, and its directory, held open."""
+    saving = {name: options.pop(name) for name in _SAVING if name in options}
+    place = Folder(folder if folder is not None else "", **saving)  # checks what it is given, and touches nothing
+    if folder is None:
+        if resume is True:
+            raise ValueError(
+                "resume=True goes on from the run in folder=; give the folder, or the checkpoint to go on from."
+            )
+        return prepare(denoiser, data, steps=steps, resume=resume or None, **options), None
+    place.open()
+    try:
+        found = place.newest(denoiser.network)
+        if found is not None and resume is False:
+            raise FolderError(
+                f"{place.path} already holds a run, at step {found.step}: give resume=True to go on with it, or another folder."
+            )
+        start = found if resume is True else resume or None
+        run = prepare(denoiser, data, steps=steps, resume=start, **options)
+        place.begin(run)
+    except BaseException:
+        place.close()
+        raise
+    return run, place
 
 
 def prepare(
@@ -111,7 +145,7 @@ def prepare(
     data: DataSet,
     *,
     steps: int,
-    generator: Generator | None = None,
+    generator: torch.Generator | None = None,
     conditional: bool | None = None,
     device: str | torch.device = "auto",
     resume: Checkpoint | str | PathLike[str] | None = None,
@@ -139,47 +173,61 @@ def prepare(
     return run
 
 
-def continued(
-    run: Run, *, checkpoint: str | PathLike[str] | None = None, checkpoint_every: int = 1000
-) -> Iterator[TrainingState]:
-    """The steps that are left of `run`, one a next(). ValueError at once for a `checkpoint_every` that cannot be."""
-    whole("checkpoint_every", checkpoint_every, least=1)
-    return _steps(run, checkpoint, checkpoint_every)
+def continued(run: Run, folder: Folder | None = None) -> Generator[TrainingState, None, None]:
+    """The steps that are left of `run`, one a next(); `folder` is closed at the end."""
+    if folder is None:
+        return _steps(run, None)
+    return _held(run, folder)
 
 
-def _steps(run: Run, checkpoint: str | PathLike[str] | None, checkpoint_every: int) -> Iterator[TrainingState]:
-    # A copy is good once the loss of the step after it proved finite; until then the one before it is kept.
-    good = candidate = run.state()
-    look = 1 if run.device.type == "cpu" else CHECK_EVERY
-    summed: Tensor | None = None
+def _held(run: Run, folder: Folder) -> Generator[TrainingState, None, None]:
+    try:
+        yield from _steps(run, folder)
+        folder.save(run)
+    except GeneratorExit:
+        if run.finite():
+            folder.save(run)
+        raise
+    finally:
+        folder.close()
+
+
+def _steps(run: Run, folder: Folder | None) -> Generator[TrainingState, None, None]:
+    watch, every = Watch(), 1 if run.device.type == "cpu" else CHECK_EVERY
+    looks = run.device.type != "meta"
+    kept = run.state()  # what a divergence falls back to
+    noted, count = 0.0, 0
     while run.step < run.steps:
-        if run.step % KEEP_EVERY == 0:
-            candidate = run.state()
         loss = run.loss()
         seen = loss.detach()
-        summed = seen if summed is None else summed + seen  # nan and inf stay in a sum
+        watch.add(seen)
         last = run.step + 1 == run.steps
-        if (run.step % look == 0 or last) and run.device.type != "meta":
-            if not math.isfinite(summed.item()):
-                raise _back(run, good, checkpoint, TrainingDiverged(run.step + 1, int(good["step"])))
-            good, summed = candidate, None
+        if looks and (run.step % every == 0 or last):
+            total, number, wrong = watch.look()
+            if wrong:
+                raise _back(run, kept, folder, TrainingDiverged(run.step + 1, int(kept["step"]), f"loss {wrong}"))
+            noted, count = noted + total, count + number
+            if run.step % KEEP_EVERY == 0 and run.step > int(kept["step"]):
+                kept = run.state(undrawn=1)  # weights whose loss is finite
         run.descend(loss)
         # whether the weights are sound shows in the next step's loss; the last step has none
         if last and not run.finite():
-            what = "weights were not finite after"
-            raise _back(run, good, checkpoint, TrainingDiverged(run.step, int(good["step"]), what))
-        if checkpoint is not None and (last or run.step % checkpoint_every == 0) and run.finite():
-            save(run, checkpoint)
+            what = "weights were not finite any more"
+            raise _back(run, kept, folder, TrainingDiverged(run.step, int(kept["step"]), what))
+        if folder is not None:
+            if count and (run.step % NOTE_EVERY == 0 or last):
+                folder.note(run, noted / count)
+                noted, count = 0.0, 0
+            if run.step % folder.save_every == 0 and run.finite():
+                folder.save(run)
         yield TrainingState(run.step, seen, run)
 
 
-def _back(
-    run: Run, good: dict[str, Tensor], checkpoint: str | PathLike[str] | None, diverged: TrainingDiverged
-) -> TrainingDiverged:
-    """`diverged`, with `run` and its checkpoint back at the `good` state (which is bad if it never had a good one)."""
-    run.restore(good)
-    if checkpoint is not None and run.finite():
-        save(run, checkpoint)
+def _back(run: Run, kept: dict[str, Tensor], folder: Folder | None, diverged: TrainingDiverged) -> TrainingDiverged:
+    """`diverged`, with `run` and its checkpoint back at the `kept` state (which is bad if it never had a good one)."""
+    run.restore(kept)
+    if folder is not None and run.finite():
+        folder.save(run)
     return diverged
 
 

@@ -10,14 +10,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..data import DataSet
 from ..data.names import maker
 from ..denoisers.network import NetworkDenoiser
 from ..schedules import Schedule, schedule_from
-from .run import Settings, whole
+from .settings import Settings, whole
+from .trainer import Trainer
 
 _MODEL = {"prediction", "conditional", "seed", "width", "depth", "blocks", "patch"}
-_TRAINING = {*Settings.__dataclass_fields__, "steps", "device", "threads", "seed", "checkpoint_every"}
+_TRAINING = {*Settings.__dataclass_fields__, "steps", "device", "threads", "seed", "save_every", "keep", "tensorboard"}
 _LARGEST_SEED = 2**32 - 1
 _MOST = 10_000  # components, points or dimensions of data that a recipe may ask for
 
@@ -41,6 +44,17 @@ class Recipe:
     training: dict[str, Any]
     seed: int
 
+    def trainer(self, folder: str | PathLike[str] | None = None, **changes: Any) -> Trainer:
+        """The training that this describes, in `folder`, going on from the run that lies there; `changes` stand in for
+        options of `training`. Raises as `Trainer`."""
+        return Trainer(
+            self.denoiser,
+            self.data,
+            generator=torch.Generator().manual_seed(self.seed),
+            folder=folder,
+            **{"threads": None, "resume": folder is not None} | self.training | changes,
+        )
+
 
 def read(path: str | PathLike[str]) -> Recipe:
     """The recipe in the file at `path`.
@@ -50,7 +64,8 @@ def read(path: str | PathLike[str]) -> Recipe:
                     (Tabulated) or, for a schedule within it, a table of this kind: [schedule.base] (ZeroTerminalSNR)
         [model]     prediction = "v" | "eps" | "x0" | "velocity" | "edm", conditional, seed, and the network's options
                     (width, ...)
-        [training]  steps, batch, lr, ... (the fields of `Settings`), device, threads, seed, checkpoint_every
+        [training]  steps, batch, lr, ... (the fields of `Settings`), device, threads, seed, save_every,
+                    keep, tensorboard
 
     Raises FileNotFoundError, or RecipeError in one sentence for anything unknown, missing or impossible.
     """
@@ -59,18 +74,25 @@ def read(path: str | PathLike[str]) -> Recipe:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path.name} is not TOML: {error}.") from error
-    _refuse_unknown(path.name, "", tables, {"data", "schedule", "model", "training"})
-    for name, table in tables.items():
+    return recipe_from(tables, path.name)
+
+
+def recipe_from(tables: dict[str, Any], name: str = "recipe") -> Recipe:
+    """The recipe in these tables, as `read` finds them in a file. Raises RecipeError, which begins with `name`."""
+    if not isinstance(tables, dict):
+        raise RecipeError(f"{name}: a recipe is made of tables (data, schedule, model, training), but got {tables!r}.")
+    _refuse_unknown(name, "", tables, {"data", "schedule", "model", "training"})
+    for title, table in tables.items():
         if not isinstance(table, dict):
-            raise RecipeError(f"{path.name}: {name} must be a table, [{name}].")
+            raise RecipeError(f"{name}: {title} must be a table, [{title}].")
     try:
-        return _recipe(path.name, tables)
+        return _recipe(name, tables)
     except RecipeError:
         raise
     except MemoryError as error:
-        raise RecipeError(f"{path.name}: this does not fit into memory.") from error
+        raise RecipeError(f"{name}: this does not fit into memory.") from error
     except ValueError as error:
-        raise RecipeError(f"{path.name}: {error}") from error
+        raise RecipeError(f"{name}: {error}") from error
 
 
 def _recipe(name: str, tables: dict[str, dict[str, Any]]) -> Recipe:
@@ -96,7 +118,7 @@ def _recipe(name: str, tables: dict[str, dict[str, Any]]) -> Recipe:
     if "steps" not in training:
         raise RecipeError(f"{name} does not say how long to train; give training.steps.")
     Settings(**{key: value for key, value in training.items() if key in Settings.__dataclass_fields__})
-    for key in ("steps", "threads", "checkpoint_every"):
+    for key in ("steps", "threads", "save_every"):
         whole(f"training.{key}", training.get(key, 1), 1)
     if not isinstance(training.get("device", "auto"), str):
         raise RecipeError(f"{name}: training.device must be a name, but got {training['device']!r}.")

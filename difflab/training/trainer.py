@@ -29,8 +29,8 @@ from ..schedules import Schedule
 from .checkpoint import save
 from .curve import LossCurve
 from .ema import clone
-from .loop import CHECK_EVERY, TrainingDiverged, TrainingState, continued, prepare
-from .run import Settings, whole
+from .loop import CHECK_EVERY, TrainingDiverged, TrainingState, begun, continued
+from .settings import Settings, whole
 from .threads import limit_torch_threads
 
 State = Literal["idle", "running", "paused", "finished", "failed", "stopped"]
@@ -45,7 +45,7 @@ class Trainer:
         on_step: called in the training thread after every step; must be quick. If it raises, training fails with its
             message.
         threads: torch threads of the training thread, 1 or more; None leaves torch's default. Other threads are not affected.
-        options: of `train`, checkpoint and resume included; checked at once.
+        options: of `train`, folder and resume included; checked at once.
 
     `denoiser` is moved and changed by the training; evaluate a `snapshot()` instead. All methods may be called from any
     thread, also from `on_step`, but for `wait`.
@@ -70,9 +70,8 @@ class Trainer:
     ) -> None:
         if threads is not None:
             whole("threads", threads, least=1, most=_MOST_THREADS)
-        saving = {k: options.pop(k) for k in ("checkpoint", "checkpoint_every") if k in options}
-        self._run = prepare(denoiser, data, steps=steps, **options)
-        self._loop = continued(self._run, **saving)
+        self._run, self._folder = begun(denoiser, data, steps=steps, **options)
+        self._loop = continued(self._run, self._folder)
         self.total_steps, self.on_step, self._threads = steps, on_step, threads
         self.state: State = "idle"
         self.step, self.loss, self.error = self._run.step, float("nan"), ""
@@ -119,6 +118,8 @@ class Trainer:
             self._stop = True
             if self._thread is None:
                 self.state = "stopped"
+                if self._folder is not None:
+                    self._folder.close()
             thread = self._thread
             self._turn.notify_all()
         if thread is not None and thread is not threading.current_thread():
@@ -216,6 +217,10 @@ class Trainer:
             error = str(diverged)
         except Exception as failure:  # a thread's traceback shows nowhere in a notebook
             error = f"Training failed at step {self.step + 1}: {type(failure).__name__}: {_one_line(failure)}"
+        try:
+            self._loop.close()  # writes what its folder lacks
+        except Exception as failure:
+            end, error = "failed", error or f"The last checkpoint could not be written: {_one_line(failure)}"
         with self._turn:
             self._read_losses()
             self.step = self._run.step

@@ -240,7 +240,8 @@ class Own(nn.Module):
 def test_a_network_of_one_s_own_must_be_given_and_is_left_alone(tmp_path):
     path = tmp_path / "own.safetensors"
     ring, settings = GaussianMixture.ring(), {"batch": 16, "device": "cpu"}
-    *_, state = train(NetworkDenoiser(Own(), VPCosine()), ring, steps=3, checkpoint=path, **settings)
+    *_, state = train(NetworkDenoiser(Own(), VPCosine()), ring, steps=3, **settings)
+    state.save(path)
     refused(path, "network of your own; give it as network=")
     mine = Own()
     before = [p.detach().clone() for p in mine.parameters()]

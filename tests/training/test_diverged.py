@@ -6,8 +6,8 @@ import torch
 from difflab.data import GaussianMixture
 from difflab.denoisers import NetworkDenoiser
 from difflab.schedules import VPCosine
-from difflab.training import TrainingDiverged, fit, load, prepare, save, train
-from difflab.training.loop import continued
+from difflab.training import TrainingDiverged, fit, load, save, train
+from difflab.training.loop import begun, continued
 
 RING = GaussianMixture.ring()
 
@@ -29,11 +29,11 @@ def states_equal(a, b):
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
 @pytest.mark.parametrize("at", [30, 130])
 def test_a_loss_that_is_not_finite_stops_with_the_last_good_state_kept(poison, at, tmp_path):
-    path, common = tmp_path / "c.safetensors", {"batch": 16, "device": "cpu"}
+    path, common = tmp_path / "checkpoint.safetensors", {"batch": 16, "device": "cpu"}
     kept = at // 100 * 100
     good = {s.step: s.run.state() for s in train(fresh(), RING, steps=200, generator=seeded(), **common)}
     denoiser = fresh()
-    states = train(denoiser, RING, steps=200, generator=seeded(), checkpoint=path, checkpoint_every=10, **common)
+    states = train(denoiser, RING, steps=200, generator=seeded(), folder=tmp_path, save_every=10, **common)
     for _ in range(at):
         state = next(states)
     with torch.no_grad():
@@ -51,9 +51,9 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_state_kept(poison, a
 
 
 def test_weights_that_broke_in_the_last_update_are_not_written_down(tmp_path):
-    path = tmp_path / "c.safetensors"
+    path = tmp_path / "checkpoint.safetensors"
     denoiser = fresh()
-    run = prepare(denoiser, RING, steps=10, batch=16, device="cpu")
+    run, folder = begun(denoiser, RING, steps=10, batch=16, device="cpu", folder=tmp_path, save_every=2)
     descend = run.descend
 
     def broken(loss):
@@ -63,7 +63,7 @@ def test_weights_that_broke_in_the_last_update_are_not_written_down(tmp_path):
                 next(denoiser.parameters()).fill_(float("nan"))
 
     run.descend = broken
-    states = continued(run, checkpoint=path, checkpoint_every=2)
+    states = continued(run, folder)
     for _ in range(4):
         next(states)
     assert load(path).step == 2
@@ -76,8 +76,9 @@ def test_weights_that_broke_in_the_last_update_are_not_written_down(tmp_path):
 @pytest.mark.parametrize("steps", [10, 120])
 def test_weights_that_break_in_the_very_last_update_are_a_divergence(whose, steps, tmp_path):
     """No later loss would tell: the run must not end as if all were well."""
-    path, denoiser, kept = tmp_path / "c.safetensors", fresh(), steps // 100 * 100
-    run = prepare(denoiser, RING, steps=steps, batch=16, device="cpu", generator=seeded())
+    path, denoiser, kept = tmp_path / "checkpoint.safetensors", fresh(), steps // 100 * 100
+    options = {"batch": 16, "device": "cpu", "generator": seeded(), "folder": tmp_path, "save_every": 7}
+    run, folder = begun(denoiser, RING, steps=steps, **options)
     descend = run.descend
 
     def broken(loss):
@@ -88,23 +89,24 @@ def test_weights_that_break_in_the_very_last_update_are_a_divergence(whose, step
 
     run.descend = broken
     with pytest.raises(
-        TrainingDiverged, match=f"weights were not finite after step {steps}; the weights of step {kept}"
+        TrainingDiverged, match=f"weights were not finite any more at step {steps}; the weights of step {kept}"
     ):
-        list(continued(run, checkpoint=path, checkpoint_every=7))
+        list(continued(run, folder))
     assert (run.step, load(path).step) == (kept, kept)
     assert run.finite()
     states_equal(load(path).tensors, run.state())
 
 
 def test_a_learning_rate_that_breaks_the_only_step_is_a_divergence():
-    with pytest.raises(TrainingDiverged, match=r"after step 1; the weights of step 0 were kept"):
+    with pytest.raises(TrainingDiverged, match=r"at step 1; the weights of step 0 were kept"):
         fit(fresh(), RING, steps=1, batch=16, lr=1e38, warmup=0, weight_decay=1e38, device="cpu", progress=False)
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
 def test_a_broken_run_is_not_saved_over_a_good_one(poison, tmp_path):
     path = tmp_path / "c.safetensors"
-    *_, state = train(fresh(), RING, steps=3, batch=16, device="cpu", checkpoint=path)
+    *_, state = train(fresh(), RING, steps=3, batch=16, device="cpu")
+    state.save(path)
     good = path.read_bytes()
     with torch.no_grad():
         next(state.run.denoiser.parameters())[0, 0] = poison
@@ -119,5 +121,5 @@ def test_a_network_that_was_never_sound_diverges_without_a_checkpoint(tmp_path):
     with torch.no_grad():
         next(denoiser.parameters()).fill_(torch.nan)
     with pytest.raises(TrainingDiverged, match="at step 1; the weights of step 0"):
-        list(train(denoiser, RING, steps=3, batch=16, device="cpu", checkpoint=tmp_path / "c.safetensors"))
-    assert list(tmp_path.iterdir()) == []
+        list(train(denoiser, RING, steps=3, batch=16, device="cpu", folder=tmp_path))
+    assert not list(tmp_path.glob("*.safetensors"))

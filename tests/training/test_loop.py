@@ -136,20 +136,27 @@ def test_each_next_is_one_step():
 
 def test_the_learning_rate_warms_up_and_falls_as_asked():
     run = prepare(fresh(), RING, steps=100, lr=1.0, warmup=10, device="cpu")
-    assert [run.learning_rate(k) for k in (1, 5, 10, 50, 100)] == pytest.approx([0.1, 0.5, 1, 1, 1])
+    assert [run.settings.learning_rate(k, 100) for k in (1, 5, 10, 50, 100)] == pytest.approx([0.1, 0.5, 1, 1, 1])
     run = prepare(fresh(), RING, steps=100, lr=1.0, warmup=0, decay="cosine", device="cpu")
-    assert [run.learning_rate(k) for k in (1, 51, 100)] == pytest.approx([1, 0.5, (1 + math.cos(0.99 * math.pi)) / 2])
+    assert [run.settings.learning_rate(k, 100) for k in (1, 51, 100)] == pytest.approx(
+        [1, 0.5, (1 + math.cos(0.99 * math.pi)) / 2]
+    )
 
 
 def test_a_checkpoint_is_rewritten_on_the_way_and_at_the_end(tmp_path):
-    path = tmp_path / "deep" / "c.safetensors"
-    states = train(fresh(), RING, steps=7, batch=16, checkpoint=path, checkpoint_every=3, device="cpu")
+    path = tmp_path / "deep" / "checkpoint.safetensors"
+    states = train(fresh(), RING, steps=7, batch=16, folder=path.parent, save_every=3, keep=1, device="cpu")
     seen = []
     for _ in range(7):
         state = next(states)
         seen.append(load(path).step if path.exists() else None)
     assert seen == [None, None, 3, 3, 3, 6, 7]
-    assert [p.name for p in path.parent.iterdir()] == ["c.safetensors"]
+    assert sorted(p.name for p in path.parent.iterdir()) == [
+        "checkpoint-000000006.safetensors",
+        "checkpoint.safetensors",
+        "lock",
+        "metrics.csv",
+    ]
     states_equal(load(path).tensors, state.run.state())
 
 

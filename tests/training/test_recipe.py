@@ -127,7 +127,7 @@ def test_the_recipes_that_come_along_are_sound(name):
         ("[training]\nsteps = 5\ndecay = []", "decay must be constant or cosine, but got .."),
         ("[training]\nsteps = 5\nclip_gradient = '1'", "clip_gradient must be a number above 0"),
         ("[training]\nsteps = 5\nthreads = -1", "training.threads must be a whole number"),
-        ("[training]\nsteps = 5\ncheckpoint_every = 0", "training.checkpoint_every must be a whole number"),
+        ("[training]\nsteps = 5\nsave_every = 0", "training.save_every must be a whole number"),
         ("[training]\nsteps = 5\ndevice = 3", "training.device must be a name, but got 3"),
         ("[training]\nsteps = 5\nseed = 'x'", "training.seed must be a whole number from 0"),
         ("[training]\nsteps = 5\nseed = -1", "training.seed must be a whole number from 0"),

@@ -68,7 +68,8 @@ def test_a_run_without_sound_streams_is_refused(trained, rewritten, change):
 )
 def test_other_data_of_the_same_name_is_refused(one, other, tmp_path):
     path = tmp_path / "one.safetensors"
-    *_, state = train(fresh(one), one, steps=2, batch=8, device="cpu", checkpoint=path)
+    *_, state = train(fresh(one), one, steps=2, batch=8, device="cpu")
+    state.save(path)
     with pytest.raises(CheckpointError, match=f"was trained on other data of the name '{one.name}'") as caught:
         prepare(fresh(other), other, steps=5, resume=path, device="cpu")
     assert "\n" not in str(caught.value)

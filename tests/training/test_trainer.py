@@ -116,14 +116,14 @@ def test_waiting_for_a_while(make):
 
 
 def test_a_divergence_is_one_sentence_and_the_last_good_checkpoint_stays(make, tmp_path):
-    path = tmp_path / "c.safetensors"
+    path = tmp_path / "checkpoint.safetensors"
 
     def poison(state):
         if state.step == 120:
             with torch.no_grad():
                 next(state.run.denoiser.parameters()).fill_(float("nan"))
 
-    trainer = make(on_step=poison, checkpoint=path, checkpoint_every=40)
+    trainer = make(on_step=poison, folder=tmp_path, save_every=40)
     trainer.start()
     assert trainer.wait(30) == "failed"
     assert trainer.error.startswith("Training diverged: the loss was not finite at step 121; the weights of step 100")

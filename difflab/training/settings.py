@@ -1,0 +1,102 @@
+"""How to train: plain values that fit into a recipe and a checkpoint."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ..objectives.objective import check_names
+
+_LARGEST_BATCH = 2**24
+_COOLING = 0.2  # share of a "trapezoid" that falls
+Decay = Literal["constant", "cosine", "linear", "inverse-sqrt", "trapezoid"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. Raises ValueError, in one sentence, for values that cannot be.
+
+    Attributes:
+        batch: samples per step, on all processes together.
+        lr: learning rate after the warm-up.
+        warmup: steps over which the learning rate rises from 0.
+        decay: what the learning rate does then. "constant" and "inverse-sqrt" (1 / sqrt(1 + steps since) in units of
+            1,000 steps; Karras et al. 2024, eq. 67) may stop at any time; "cosine" and "linear" fall to 0 at the last step,
+            "trapezoid" over the last fifth of the steps.
+        ema: decay of the weights' moving average.
+        weight_decay: of AdamW.
+        label_dropout: share of a batch that is trained without its label, so that the network also knows all classes
+            together.
+        clip_gradient: largest norm of the gradient, or None.
+        weighting: of noise levels: a name in `objectives.WEIGHTINGS`, or "uncertainty", which is learned.
+        times: at which a batch is noised: a name in `objectives.TIMES`.
+    """
+
+    batch: int = 512
+    lr: float = 2e-3
+    warmup: int = 50
+    decay: Decay = "constant"
+    ema: float = 0.999
+    weight_decay: float = 0.0
+    label_dropout: float = 0.1
+    clip_gradient: float | None = None
+    weighting: str = "uniform"
+    times: str = "stratified"
+
+    def __post_init__(self) -> None:
+        whole("batch", self.batch, least=1, most=_LARGEST_BATCH)
+        whole("warmup", self.warmup, least=0)
+        if not (_is_number(self.lr) and 0 < self.lr < math.inf):
+            raise ValueError(f"lr, the learning rate, must be a positive number, but got {self.lr!r}.")
+        if self.decay not in get_args(Decay):
+            raise ValueError(f"decay must be one of {', '.join(get_args(Decay))}, but got {self.decay!r}.")
+        if not (_is_number(self.ema) and 0 <= self.ema < 1):
+            raise ValueError(f"ema, the decay of the average, must be a number in [0, 1), but got {self.ema!r}.")
+        if not (_is_number(self.label_dropout) and 0 <= self.label_dropout <= 1):
+            raise ValueError(f"label_dropout must be a number in [0, 1], but got {self.label_dropout!r}.")
+        if not (_is_number(self.weight_decay) and 0 <= self.weight_decay < math.inf):
+            raise ValueError(f"weight_decay must be a number of 0 or more, but got {self.weight_decay!r}.")
+        if self.clip_gradient is not None and not (_is_number(self.clip_gradient) and self.clip_gradient > 0):
+            raise ValueError(f"clip_gradient must be a number above 0, or None, but got {self.clip_gradient!r}.")
+        check_names(self.weighting, self.times)
+
+    @property
+    def unlabelled(self) -> float:
+        """The share of a batch that is trained without its label: `label_dropout`, rounded down to whole rows."""
+        return math.floor(self.batch * self.label_dropout) / self.batch
+
+    def rows_without_label(self) -> Tensor:
+        """(batch,) bool: evenly spread over the rows, since row i has the i-th stratum of t."""
+        rows = torch.arange(self.batch, dtype=torch.float64, device="cpu")  # MPS has no float64
+        return ((rows + 1) * self.label_dropout).floor() > (rows * self.label_dropout).floor()
+
+    def learning_rate(self, step: int, steps: int) -> float:
+        """At step number `step` = 1, 2, ... of `steps`."""
+        rate = self.lr * min(1.0, step / self.warmup) if self.warmup else self.lr
+        done = min(1.0, (step - 1) / steps)
+        match self.decay:
+            case "cosine":
+                return rate * 0.5 * (1 + math.cos(math.pi * done))
+            case "linear":
+                return rate * (1 - done)
+            case "inverse-sqrt":
+                return rate / math.sqrt(1 + max(step - self.warmup, 0) / 1000)
+            case "trapezoid":
+                return rate * min(1.0, (1 - done) / _COOLING)
+        return rate
+
+
+def whole(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raises ValueError, in one sentence, unless the setting `name` is a whole number of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
+        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} must be a whole number {bounds}, but got {value!r}.")
+
+
+def _is_number(value: object) -> bool:
+    """Whether this is a float, or a whole number that fits into one."""
+    return isinstance(value, float) or (type(value) is int and abs(value) < 2**53)
