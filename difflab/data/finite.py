@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import array_of, check_generator, is_number, is_whole
+from ..checks import array_of, check_generator, is_number
 from .base import DataSet, check_count, check_seed
+from .conditions import checked_conditions
 from .observed import Observation, normalised
+from .values import checked_levels, checked_range, on_levels
 from .weights import checked_weights
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 
-_MOST_CLASSES = 65_536  # tables have a row for each
 _BLOCK = 2**22  # numbers looked at at a time
 
 
@@ -50,38 +51,23 @@ class FiniteSet(DataSet):
         range: tuple[float, float] | None = None,
         name: str = "finite set",
     ) -> None:
-        if levels is not None and not is_whole(levels, 2):
-            raise ValueError(
-                f"levels must be a whole number of at least 2, or None for continuous data, but got {levels!r}."
-            )
-        self.name, self.levels = name, levels
+        self.name, self.levels = name, checked_levels(levels)
         with np.errstate(over="ignore"):  # what is too large for float32 is inf, and refused as such
             self.x = np.array(_numbers(x), dtype=np.float32, order="C")
         if self.x.ndim < 2 or self.x.size == 0:
             raise ValueError(f"A finite set needs examples of the shape (N, ...), but got {self.x.shape}.")
         if not np.all(np.isfinite(self.x)):
             raise ValueError("Every example must be finite in float32; this set has nan, inf or larger numbers.")
-        self.labels = None if labels is None else _checked_labels(labels, len(self.x))
-        if labels is not None and vectors is not None:
-            raise ValueError("A finite set has labels or vectors, not both: put the label into the vectors.")
-        self.vectors = None if vectors is None else _checked_vectors(vectors, len(self.x))
+        self.labels, self.vectors = checked_conditions(labels, vectors, len(self.x))
         self.vector = None if self.vectors is None else self.vectors.shape[1]
         self.shape = self.x.shape[1:]
         self.classes = None if self.labels is None else int(self.labels.max()) + 1
         low, high = float(self.x.min()), float(self.x.max())
-        self.range = (low, high) if range is None else range
-        if not isinstance(self.range, tuple | list) or len(self.range) != 2 or not all(map(is_number, self.range)):
-            raise ValueError(f"range must be two finite numbers, the lowest and the highest value, but got {range!r}.")
-        self.range = (float(self.range[0]), float(self.range[1]))
+        self.range = checked_range((low, high) if range is None else range, levels)
         if not self.range[0] <= low <= high <= self.range[1]:
             raise ValueError(f"The examples lie between {low:g} and {high:g}, outside the range {self.range}.")
-        if levels is not None:
-            if self.range[0] == self.range[1]:
-                raise ValueError(f"{levels} levels need a range from the lowest to the highest, but got {self.range}.")
-            if not all(on_levels(block, levels, self.range) for block in self._blocks()):
-                raise ValueError(
-                    f"The examples do not lie on {levels} equally spaced levels of the range {self.range}."
-                )
+        if levels is not None and not all(on_levels(block, levels, self.range) for block in self._blocks()):
+            raise ValueError(f"The examples do not lie on {levels} equally spaced levels of the range {self.range}.")
         self.weights = None if weights is None else checked_weights(weights, len(self.x))
         self.second_moment = self._average(lambda rows: np.square(rows, dtype=np.float64).mean(1))
         grand_mean = self._average(lambda rows: rows.mean(1, dtype=np.float64))
@@ -180,35 +166,8 @@ def two_moons(n: int = 2000, noise: float = 0.06, seed: int = 0) -> FiniteSet:
     return FiniteSet(x / x.std(), labels, name="two moons")
 
 
-def on_levels(x: np.ndarray, levels: int, value_range: tuple[float, float]) -> bool:
-    """Whether every value of `x`, float32, is one of `levels` equally spaced ones over the range."""
-    low, high = value_range
-    steps = (x - low) * ((levels - 1) / (high - low))
-    return bool(np.allclose(steps, steps.round(), atol=1e-3))
-
-
 def _numbers(x: ArrayLike) -> ArrayLike:
     """An array of numbers as it is; anything else as `array_of` reads it."""
     if isinstance(x, np.ndarray) and x.dtype.kind in "biuf":
         return x
     return array_of(x, "The examples of a finite set")
-
-
-def _checked_labels(labels: ArrayLike, count: int) -> np.ndarray:
-    given = array_of(labels, "labels")
-    if given.shape != (count,) or not np.all((given >= 0) & (given < _MOST_CLASSES) & (given == np.floor(given))):
-        raise ValueError(
-            f"labels must be {count} whole numbers, one for each example, from 0 to at most {_MOST_CLASSES - 1},"
-            f" but got {' '.join(np.array2string(given, threshold=8).split())}."
-        )
-    return given.astype(np.int64)
-
-
-def _checked_vectors(vectors: ArrayLike, count: int) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        given = array_of(vectors, "vectors").astype(np.float32)
-    if given.ndim != 2 or len(given) != count or given.shape[1] == 0:
-        raise ValueError(f"vectors must have the shape ({count}, d), one for each example, but got {given.shape}.")
-    if not np.all(np.isfinite(given)):
-        raise ValueError("Every number of a vector must be finite in float32; these have nan, inf or larger numbers.")
-    return np.ascontiguousarray(given)
