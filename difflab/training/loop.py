@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -183,9 +184,8 @@ def continued(run: Run, folder: Folder | None = None) -> Generator[TrainingState
 def _held(run: Run, folder: Folder) -> Generator[TrainingState, None, None]:
     try:
         yield from _steps(run, folder)
-        folder.save(run)
     except GeneratorExit:
-        if run.finite():
+        if not sys.is_finalizing():  # nothing can be written any more while Python ends
             folder.save(run)
         raise
     finally:
@@ -218,7 +218,7 @@ def _steps(run: Run, folder: Folder | None) -> Generator[TrainingState, None, No
             if count and (run.step % NOTE_EVERY == 0 or last):
                 folder.note(run, noted / count)
                 noted, count = 0.0, 0
-            if run.step % folder.save_every == 0 and run.finite():
+            if last or (run.step % folder.save_every == 0 and run.finite()):
                 folder.save(run)
         yield TrainingState(run.step, seen, run)
 

@@ -83,7 +83,7 @@ def test_an_interrupt_on_broken_weights_leaves_the_good_checkpoint(recipe, tmp_p
         trainer = Trainer(*args, on_step=poison, **options)
         return trainer
 
-    monkeypatch.setattr(module, "Trainer", broken)
+    monkeypatch.setattr("difflab.training.recipe.Trainer", broken)
     with pytest.raises(SystemExit, match=r"after step 5 are not finite, so checkpoint\.safetensors was not written"):
         train(recipe(tmp_path, steps=100), tmp_path)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == good

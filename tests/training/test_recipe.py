@@ -124,7 +124,7 @@ def test_the_recipes_that_come_along_are_sound(name):
         ("[training]\nsteps = 'x'", "training.steps must be a whole number of at least 1, but got 'x'"),
         ("[training]\nsteps = 5\nlr = 'x'", "lr, the learning rate, must be a positive number, but got 'x'"),
         ("[training]\nsteps = 5\nbatch = 2.5", "batch must be a whole number"),
-        ("[training]\nsteps = 5\ndecay = []", "decay must be constant or cosine, but got .."),
+        ("[training]\nsteps = 5\ndecay = []", "decay must be one of constant, cosine, .*, but got .."),
         ("[training]\nsteps = 5\nclip_gradient = '1'", "clip_gradient must be a number above 0"),
         ("[training]\nsteps = 5\nthreads = -1", "training.threads must be a whole number"),
         ("[training]\nsteps = 5\nsave_every = 0", "training.save_every must be a whole number"),
