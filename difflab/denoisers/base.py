@@ -35,7 +35,8 @@ class Denoiser(Protocol):
     schedule: Schedule
 
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
-        """`x_t` (n, *shape), `t` one time or (n,) of them, `labels` (n,) int64 where the denoiser knows classes."""
+        """`x_t` (n, *shape), `t` one time or (n,) of them, `labels` (n,) int64 where the denoiser knows classes, (n, d) where
+        it knows vectors."""
         ...
 
 
@@ -133,11 +134,15 @@ def bayes(log_joint: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     return terms / total, (largest + total.log()).squeeze(dim)
 
 
-def check_labels(labels: Tensor, classes: int | None, n: int) -> None:
-    """Raises TypeError unless `labels` is a tensor, ValueError unless it is (n,) whole numbers from 0 to classes - 1.
+def check_labels(labels: Tensor, classes: int | None, n: int, vector: int | None = None) -> None:
+    """Raises TypeError unless `labels` is a tensor, ValueError unless it is (n,) whole numbers from 0 to classes - 1, or, for
+    conditions that are vectors of this length, (n, vector) floating-point numbers; a row of nan is none.
 
     The numbers are looked at on the CPU: on an accelerator every call would have to wait for them.
     """
+    if vector is not None:
+        _check_vectors(labels, vector, n)
+        return
     if classes is None:
         raise ValueError("This denoiser knows no classes; call it without labels.")
     if not isinstance(labels, Tensor):
@@ -150,3 +155,15 @@ def check_labels(labels: Tensor, classes: int | None, n: int) -> None:
         raise ValueError(
             f"labels must lie between 0 and {classes - 1}, but got {int(labels.min())} to {int(labels.max())}."
         )
+
+
+def _check_vectors(labels: Tensor, length: int, n: int) -> None:
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels must be a tensor of {n} vectors of {length} numbers, but got {brief(labels)}.")
+    if labels.shape != (n, length) or not labels.is_floating_point():
+        raise ValueError(
+            f"labels must be {n} vectors of {length} floating-point numbers, one for each sample, but got"
+            f" {tuple(labels.shape)} of {labels.dtype}."
+        )
+    if is_seen(labels, lambda labels: ~labels.isfinite().all(1) & ~labels.isnan().all(1)):
+        raise ValueError("The numbers of a label that is a vector must be finite, or all of them nan for none.")

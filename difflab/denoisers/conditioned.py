@@ -10,14 +10,17 @@ from .base import Checked, Denoiser, Posterior
 
 
 class Conditioned:
-    """`denoiser` asked for class `labels` (n,) int64: row i of x_t is denoised as a sample of class labels[i].
+    """`denoiser` asked for class `labels` (n,) int64: row i of x_t is denoised as a sample of class labels[i], or given the
+    vector labels[i] of (n, d).
 
     Raises TypeError for what is no denoiser, or labels that are no tensor; when called, ValueError for labels that do not fit.
     """
 
     def __init__(self, denoiser: Denoiser, labels: Tensor) -> None:
         if not isinstance(labels, Tensor):
-            raise TypeError(f"labels must be a tensor of whole numbers, one for each sample, but got {brief(labels)}.")
+            raise TypeError(
+                f"labels must be a tensor of whole numbers or of vectors, one for each sample, but got {brief(labels)}."
+            )
         Checked(denoiser)
         self.denoiser, self.labels, self.schedule = denoiser, labels, denoiser.schedule
         self.shape: tuple[int, ...] | None = getattr(denoiser, "shape", None)

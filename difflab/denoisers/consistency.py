@@ -63,6 +63,11 @@ class ConsistencyDenoiser(nn.Module):
         return self.denoiser.classes
 
     @property
+    def vector(self) -> int | None:
+        """Length of the vectors that the network knows in the place of classes, or None."""
+        return self.denoiser.vector
+
+    @property
     def device(self) -> torch.device:
         return self.denoiser.device
 

@@ -21,7 +21,8 @@ from ..data.base import check_seed
 from ..networks import network_for
 from ..predictions import to_x0
 from ..schedules import Flow, Learned, Schedule
-from .base import Posterior, beside, check_labels, check_samples, check_times, noise_level
+from .around import AroundNetwork
+from .base import Posterior, beside, check_samples, check_times, noise_level
 from .given import check_answer, check_dtype, checked_clip
 from .preconditioning import input_scale
 
@@ -30,12 +31,12 @@ _PER_E_FOLD = -1 / math.log(_LEAST)
 _SPAN = 5.0  # how far apart the smallest and the largest number lie that a network is told
 
 
-class MeanFlowDenoiser(nn.Module):
+class MeanFlowDenoiser(AroundNetwork):
     """A learned average velocity, and the denoiser in it.
 
     Args:
-        network: called as network(x (n, *shape), told (n, 2) or (1, 2), labels (n,) or None) -> (n, *shape); MLP and UNet
-            are, with levels=2. It is told log t and (t - s) / t, the share of the way that is averaged over, each from -2.5
+        network: called as network(x (n, *shape), told (n, 2) or (1, 2), labels (n,) or None) -> (n, *shape); ours are, with
+            levels=2. It is told log t and (t - s) / t, the share of the way that is averaged over, each from -2.5
             to 2.5. Training multiplies derivatives in t by t - s, and those of both, (t - s) / t and s (t - s) / t^2, stay
             below 1 then: told t itself it could not tell small noise levels apart, told log-SNR its derivatives would have
             no end at t = 1.
@@ -88,21 +89,6 @@ class MeanFlowDenoiser(nn.Module):
             network = network_for(data, conditional=conditional, levels=2, **options)
         return cls(network, schedule, sigma_data=data.sigma_data, clip=data.range)
 
-    @property
-    def shape(self) -> tuple[int, ...] | None:
-        """Of one sample, where the network knows it."""
-        shape = getattr(self.network, "config", {}).get("shape")
-        return None if shape is None else tuple(shape)
-
-    @property
-    def classes(self) -> int | None:
-        """Number of classes the network knows, or None."""
-        return getattr(self.network, "classes", None)
-
-    @property
-    def device(self) -> torch.device:
-        return next((p.device for p in self.network.parameters()), torch.device("cpu"))
-
     def average_velocity(
         self, x_t: Tensor, t: float | Tensor, s: float | Tensor, labels: Tensor | None = None
     ) -> Tensor:
@@ -115,9 +101,7 @@ class MeanFlowDenoiser(nn.Module):
         if not isinstance(s, Tensor) and not is_number(s):
             raise TypeError(f"An average velocity is one down to a time s, but got {brief(s)}.")
         check_times(s, x_t)
-        if labels is not None:
-            check_labels(labels, self.classes, len(x_t))
-            labels = labels.to(self.device)
+        labels = self._checked(labels, len(x_t))
         alpha, sigma = noise_level(self.schedule, t, x_t)
         t, s = (torch.as_tensor(a, dtype=x_t.dtype, device=x_t.device) for a in (t, s))
         if is_seen(t - s, lambda ahead: ~(ahead >= 0)) or is_seen(s, lambda s: s < 0):

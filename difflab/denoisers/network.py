@@ -22,7 +22,8 @@ from ..networks import network_for, network_from
 from ..networks.adapted import check_call
 from ..predictions import Prediction, Rates, check_levels, convert, error_gain, target
 from ..schedules import Learned, Schedule, schedule_from
-from .base import Posterior, beside, check_labels, check_samples, check_times, noise_level
+from .around import AroundNetwork
+from .base import Posterior, beside, check_samples, check_times, noise_level
 from .given import check_answer, check_dtype, check_pair, checked_clip
 from .preconditioning import Preconditioning, input_scale, network_level
 
@@ -30,11 +31,12 @@ _NUMBERS = (float, int)
 TRAINABLE: tuple[str, ...] = ("eps", "x0", "v", "velocity", "edm")
 
 
-class NetworkDenoiser(nn.Module):
+class NetworkDenoiser(AroundNetwork):
     """A learned denoiser.
 
     Args:
-        network: called as network(x (n, *shape), noise level (n,) or (1,), labels (n,) or None) -> (n, *shape).
+        network: called as network(x (n, *shape), noise level (n,) or (1,), labels (n,) or None) -> (n, *shape). Its `classes`
+            says how many it knows; its `vector`, that labels are vectors of this length, (n, vector), a row of nan for none.
         schedule: says what x_t is.
         prediction: what the network predicts: "eps", "x0", "v", "velocity" or "edm". A score is -eps / sigma: a network
             that says it with outputs of one size at all levels says eps.
@@ -85,7 +87,7 @@ class NetworkDenoiser(nn.Module):
         schedule: Schedule,
         prediction: Prediction = "v",
         *,
-        network: nn.Module | None = None,
+        network: nn.Module | str | None = None,
         conditional: bool = False,
         learned_range: bool = False,
         seed: int = 0,
@@ -94,41 +96,27 @@ class NetworkDenoiser(nn.Module):
         """A fresh denoiser that fits `data`: its network, sigma_data and range (as `clip`). `seed` fixes the first weights,
         and torch's global random stream is left as it was; `options` go to the network (`width`, ...).
 
-        `network` is one of your own instead, as it is (see `networks.Adapted`). Raises TypeError for options beside it.
+        `network` names one, "DiT" say, or is one of your own, taken as it is (see `networks.Adapted`). Raises TypeError for
+        options beside your own, ValueError as of `network_for`.
         """
-        if network is not None and (options or conditional):
+        if isinstance(network, nn.Module) and (options or conditional):
             given = ", ".join([*options, *["conditional"] * conditional])
             raise TypeError(f"A network of your own is taken as it is: build it with {given} yourself.")
         if learned_range:
             options = {**options, "outputs": 2}
         check_seed(seed)
-        if network is None:
+        if network is None or isinstance(network, str):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                network = network_for(data, conditional=conditional, **options)
+                network = network_for(data, network=network, conditional=conditional, **options)
         return cls(
             network, schedule, prediction, sigma_data=data.sigma_data, clip=data.range, learned_range=learned_range
         )
 
-    @property
-    def classes(self) -> int | None:
-        """Number of classes the network knows, or None."""
-        return getattr(self.network, "classes", None)
-
-    @property
-    def shape(self) -> tuple[int, ...] | None:
-        """Of one sample, where the network knows it."""
-        shape = getattr(self.network, "config", {}).get("shape")
-        return None if shape is None else tuple(shape)
-
-    @property
-    def device(self) -> torch.device:
-        return next((p.device for p in self.network.parameters()), torch.device("cpu"))
-
     def forward(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         """E[x_0 | x_t] as far as it was learned; its variance is not known (None).
 
-        `x_t` (n, *shape); `t` one time or (n,); `labels` (n,) int64, or None for all classes together.
+        `x_t` (n, *shape); `t` one time or (n,); `labels` (n,) int64 or (n, vector), or None for all together.
         At t = 0 it is x_t itself.
         """
         if isinstance(t, _NUMBERS):
@@ -187,10 +175,6 @@ class NetworkDenoiser(nn.Module):
     def answer_to(self, shown: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """The network's own prediction for what `shown_at` gave, shaped as `shown`. Labels are not checked."""
         return self._asked(shown, level, labels)[0]
-
-    def without_labels(self, labels: Tensor, rows: Tensor) -> Tensor:
-        """`labels` (n,), where `rows` (n,) bool says so those of no class: what the network is to answer without one."""
-        return labels.masked_fill(rows, self.classes or 0)  # the row of the embedding after the last class
 
     def _asked(self, x: Tensor, level: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The network's answer to what it is shown, (prediction, fraction)."""
@@ -258,12 +242,6 @@ class NetworkDenoiser(nn.Module):
             clip=self.clip,
             learned_range=self.learned_range,
         )
-
-    def _checked(self, labels: Tensor | None, n: int) -> Tensor | None:
-        if labels is None:
-            return None
-        check_labels(labels, self.classes, n)
-        return labels.to(self.device)
 
     @property
     def config(self) -> dict[str, Any]:

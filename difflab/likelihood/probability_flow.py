@@ -127,10 +127,10 @@ class _Flow:
             raise ValueError(f"start is {start!r}, but x must live at a time from 0 (data) to below 1 (noise).")
         if start == 0 and isinstance(getattr(denoiser, "data", None), FiniteSet):
             raise ValueError("A finite set has no density at t = 0; give x its noise and the time of it as start.")
-        if labels is not None and (not isinstance(labels, Tensor) or labels.shape != x.shape[:1]):
+        if labels is not None and (not isinstance(labels, Tensor) or labels.shape[:1] != x.shape[:1]):
             given = tuple(labels.shape) if isinstance(labels, Tensor) else brief(labels)
             raise ValueError(
-                f"labels must be {len(x)} whole numbers, one for each sample, in a tensor, but got {given}."
+                f"labels must be {len(x)} whole numbers, or vectors, one for each sample, in a tensor, but got {given}."
             )
         self.x, self.labels, self.dim = x, labels, x[:1].numel() if len(x) else math.prod(x.shape[1:])
         self.schedule: Schedule = denoiser.schedule

@@ -60,7 +60,7 @@ def consistency_loss(
     if not isinstance(model, ConsistencyDenoiser):
         raise TypeError(f"Consistency is trained on a ConsistencyDenoiser, but got {brief(model)}.")
     check_generator(generator)
-    check_batch(x0, labels, model.shape, model.classes)
+    check_batch(x0, labels, model.shape, model.classes, model.vector)
     check_pair(x0, t, s)
     check_given(x0, None, eps)
     if not is_number(huber) or not 0 <= huber <= _MOST_HUBER:
@@ -175,7 +175,7 @@ class ConsistencyTraining:
         """
         if not isinstance(model, ConsistencyDenoiser):
             raise TypeError(f"Consistency is trained on a ConsistencyDenoiser, but got {brief(model)}.")
-        check_batch(x0, labels, model.shape, model.classes)
+        check_batch(x0, labels, model.shape, model.classes, model.vector)
         check_generator(generator)
         times = self.pairs(model.schedule, self.count(progress), model.sigma_data)
         t, s, probability, weight = (a.to(x0.device, torch.float32) for a in times)

@@ -122,7 +122,7 @@ def loss_profile(
     weighting: Weighting | None = None,
 ) -> LossProfile:
     """The loss of `denoiser` at each of the times `t` (m,), from `n` samples of `data` at each; with labels if it knows
-    classes.
+    classes, and with vectors if it knows those, but for an `oracle`, which does not.
 
     With the `oracle` of the same data and schedule, the floor plus the exact excess: far less noise for the same `n`.
     Without, the plain mean of squared errors. An `Uncertainty` is taken with the u that it has learned. Raises ValueError
@@ -134,7 +134,7 @@ def loss_profile(
     check_profile(t, n)
     if oracle is not None:
         check_same(oracle, data, denoiser.schedule)
-    conditional = denoiser.classes is not None
+    conditional = denoiser.classes is not None or (denoiser.vector is not None and oracle is None)
     rows = []
     if oracle is not None:
         loss = _Loss(oracle, denoiser.prediction, weighting, denoiser.sigma_data, denoiser)

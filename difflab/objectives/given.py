@@ -99,13 +99,16 @@ def check_given(x0: Tensor, t: Tensor | None, eps: Tensor | None) -> None:
         raise ValueError(f"eps must be shaped like x0, {tuple(x0.shape)}, but got {got}.")
 
 
-def check_batch(x0: Tensor, labels: Tensor | None, shape: tuple[int, ...] | None, classes: int | None) -> None:
-    """Raises TypeError or ValueError unless `x0` is (n, *shape), one row or more, and `labels`, if given, are (n,) classes."""
+def check_batch(
+    x0: Tensor, labels: Tensor | None, shape: tuple[int, ...] | None, classes: int | None, vector: int | None
+) -> None:
+    """Raises TypeError or ValueError unless `x0` is (n, *shape), one row or more, and `labels`, if given, are (n,) classes or
+    (n, vector)."""
     check_samples(x0, shape)
     if not len(x0):
         raise ValueError("A loss is the mean over a batch, but this one is empty.")
     if labels is not None:
-        check_labels(labels, classes, len(x0))
+        check_labels(labels, classes, len(x0), vector)
 
 
 def check_pair(x0: Tensor, t: Tensor, s: Tensor) -> None:

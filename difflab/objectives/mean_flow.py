@@ -51,7 +51,7 @@ def mean_flow_loss(
     if not isinstance(model, MeanFlowDenoiser):
         raise TypeError(f"A mean flow is trained on a MeanFlowDenoiser, but got {brief(model)}.")
     check_generator(generator)
-    check_batch(x0, labels, model.shape, model.classes)
+    check_batch(x0, labels, model.shape, model.classes, model.vector)
     check_pair(x0, t, s)
     check_given(x0, None, eps)
     if eps is None:
@@ -140,7 +140,7 @@ class MeanFlowTraining:
         """
         if not isinstance(model, MeanFlowDenoiser):
             raise TypeError(f"A mean flow is trained on a MeanFlowDenoiser, but got {brief(model)}.")
-        check_batch(x0, labels, model.shape, model.classes)
+        check_batch(x0, labels, model.shape, model.classes, model.vector)
         t, s = self.times(len(x0), generator, device=x0.device)
         square = mean_flow_loss(model, x0, labels, t=t, s=s, generator=generator, teacher=self.teacher)
         if self.power:
