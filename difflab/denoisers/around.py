@@ -23,7 +23,8 @@ class AroundNetwork(nn.Module):
     @property
     def vector(self) -> int | None:
         """Length of the vectors that the network knows in the place of classes, or None."""
-        return getattr(self.network, "vector", None)
+        length = getattr(self.network, "vector", None)
+        return length if isinstance(length, int) else None
 
     @property
     def shape(self) -> tuple[int, ...] | None:

@@ -11,7 +11,7 @@ from ..data import DataSet, FiniteSet
 
 
 class Batches(ABC):
-    """Draws (x0 (n, *shape), labels (n,) or None), on the device, the same sequence for the same stream."""
+    """Draws (x0 (n, *shape), labels (n,) or vectors (n, d) or None), on the device, the same sequence for the same stream."""
 
     def __init__(self, data: DataSet, device: torch.device, stream: Generator, labelled: bool) -> None:
         self.data, self.device, self.stream, self.labelled = data, device, stream, labelled
@@ -42,7 +42,8 @@ class _Resident(Batches):
     def __init__(self, data: FiniteSet, device: torch.device, stream: Generator, labelled: bool) -> None:
         super().__init__(data, device, stream, labelled)
         self.x = torch.from_numpy(data.x).to(device)
-        self.labels = torch.from_numpy(data.labels).to(device) if labelled and data.labels is not None else None
+        given = data.conditions if labelled else None
+        self.labels = None if given is None else torch.from_numpy(given).to(device)
 
     def draw(self, n: int) -> tuple[Tensor, Tensor | None]:
         index = torch.randint(len(self.x), (n,), generator=self.stream).to(self.device)

@@ -83,7 +83,7 @@ def train_few_step(
     """Train `model` in place for `steps` steps of Adam; yields after every step.
 
     Args:
-        model: moved to `device`; a model that knows classes is trained with labels.
+        model: moved to `device`; a model that knows classes, or vectors, is trained with them.
         objective: the loss.
         lr: learning rate; it rises over `warmup` steps and falls as half a cosine to 0 at the end.
         ema: decay of the average.
@@ -110,10 +110,11 @@ def train_few_step(
         raise ValueError(f"clip_gradient must be a number above 0, or None, but got {clip_gradient!r}.")
     if model.shape not in (None, data.shape):
         raise ValueError(f"The network is made for samples of shape {model.shape}, but {data.name} has {data.shape}.")
-    if model.classes is not None and model.classes != data.classes:
-        raise ValueError(
-            f"The network knows {model.classes} classes, and {data.name} has {data.classes or 'none'}: build it for this data."
-        )
+    for of, knows, has in (("classes", model.classes, data.classes), ("numbers a vector", model.vector, data.vector)):
+        if knows is not None and knows != has:
+            raise ValueError(
+                f"The network knows {knows} {of}, and {data.name} has {has or 'none'}: build it for this data."
+            )
     where = resolve(device)
     model.to(where)
     return _steps(model, data, objective, steps, batch, lr, warmup, EMA(model, ema), clip_gradient, generator, where)
@@ -134,7 +135,8 @@ def _steps(
 ) -> Iterator[FewStepState[M]]:
     seeds = torch.randint(2**62, (2,), generator=generator, dtype=torch.int64).tolist()
     noise = Generator(device).manual_seed(seeds[1])
-    source = batches(data, device, Generator().manual_seed(seeds[0]), model.classes is not None)
+    labelled = model.classes is not None or model.vector is not None
+    source = batches(data, device, Generator().manual_seed(seeds[0]), labelled)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=lr, betas=(0.9, 0.99))
     model.train()

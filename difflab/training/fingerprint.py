@@ -12,11 +12,11 @@ _DIGITS = 1e6  # of a value over the largest one: data made anew on another mach
 
 
 def fingerprint(data: DataSet) -> str | None:
-    """A hash of a mixture's parameters or of a finite set's examples, labels and weights; None for data of another kind."""
+    """A hash of a mixture's parameters or of a finite set's examples, conditions and weights; None for other data."""
     if isinstance(data, GaussianMixture):
         arrays = [data.weights, data.means, data.covariances]
     elif isinstance(data, FiniteSet):
-        arrays = [array for array in (data.x, data.labels, data.weights) if array is not None]
+        arrays = [array for array in (data.x, data.conditions, data.weights) if array is not None]
     else:
         return None
     digest = hashlib.sha256()

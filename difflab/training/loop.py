@@ -90,7 +90,7 @@ def train(
         data: finite sets are kept on the device, densities are sampled as it goes.
         steps: the last step's number; a resumed run does what is left.
         generator: a CPU generator; it gives the seeds of the run's own streams. torch's global one if not given.
-        conditional: train with labels. By default if the network knows classes.
+        conditional: train with labels. By default if the network knows classes or vectors.
         resume: a checkpoint, or its path, or True for the one in `folder`, if it holds one; weights, averages, moments, step
             and random streams are taken from it. On the CPU and with the same settings the run goes on as if it had never been
             interrupted, to the bit.
@@ -236,10 +236,15 @@ def _conditional(denoiser: NetworkDenoiser, data: DataSet, asked: bool | None) -
         raise ValueError(
             f"The network is made for samples of shape {denoiser.shape}, but {data.name} has {data.shape}."
         )
-    conditional = denoiser.classes is not None if asked is None else asked
-    if conditional and (denoiser.classes is None or denoiser.classes != data.classes):
+    knows, has = (denoiser.classes, denoiser.vector), (data.classes, data.vector)
+    conditional = knows != (None, None) if asked is None else asked
+    if conditional and (knows == (None, None) or knows != has):
         raise ValueError(
-            f"Training with labels needs a network that knows the data's classes:"
-            f" it knows {denoiser.classes or 'none'}, and {data.name} has {data.classes or 'none'}."
+            f"Training with labels needs a network that knows the data's classes or vectors: it knows {_conditions(*knows)},"
+            f" and {data.name} has {_conditions(*has)}."
         )
     return conditional
+
+
+def _conditions(classes: int | None, vector: int | None) -> str:
+    return f"{classes} classes" if classes is not None else "none" if vector is None else f"vectors of {vector} numbers"

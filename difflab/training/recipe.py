@@ -19,7 +19,7 @@ from ..schedules import Schedule, schedule_from
 from .settings import Settings, whole
 from .trainer import Trainer
 
-_MODEL = {"prediction", "conditional", "seed", "width", "depth", "blocks", "patch"}
+_MODEL = {"prediction", "conditional", "seed", "network", "width", "depth", "blocks", "heads", "patch", "dropout"}
 _TRAINING = {*Settings.__dataclass_fields__, "steps", "device", "threads", "seed", "save_every", "keep", "tensorboard"}
 _LARGEST_SEED = 2**32 - 1
 _MOST = 10_000  # components, points or dimensions of data that a recipe may ask for
@@ -62,8 +62,8 @@ def read(path: str | PathLike[str]) -> Recipe:
         [data]      name = "digits" | "moons" | "ring" | "grid" | "random", and what that data takes
         [schedule]  name = "VPCosine" or another of `difflab.schedules.SCHEDULES`, and its parameters: numbers, lists
                     (Tabulated) or, for a schedule within it, a table of this kind: [schedule.base] (ZeroTerminalSNR)
-        [model]     prediction = "v" | "eps" | "x0" | "velocity" | "edm", conditional, seed, and the network's options
-                    (width, ...)
+        [model]     prediction = "v" | "eps" | "x0" | "velocity" | "edm", conditional, seed, network = "MLP" | "UNet" |
+                    "DiT" (by default the one that fits the data), and its options (width, dropout, ...)
         [training]  steps, batch, lr, ... (the fields of `Settings`), device, threads, seed, save_every,
                     keep, tensorboard
 
@@ -106,10 +106,13 @@ def _recipe(name: str, tables: dict[str, dict[str, Any]]) -> Recipe:
 
     schedule = _schedule({"name": "VPCosine"} | tables.get("schedule", {}))
 
-    model: dict[str, Any] = {"prediction": "v", "conditional": data.is_image, "seed": 0} | tables.get("model", {})
+    conditional = data.vector is not None or (data.is_image and data.classes is not None)
+    model: dict[str, Any] = {"prediction": "v", "conditional": conditional, "seed": 0} | tables.get("model", {})
     _refuse_unknown(name, "model.", model, _MODEL)
     if not isinstance(model["conditional"], bool):
         raise RecipeError(f"{name}: model.conditional must be true or false, but got {model['conditional']!r}.")
+    if not isinstance(model.get("network", ""), str):
+        raise RecipeError(f"{name}: model.network must be a name, but got {model['network']!r}.")
     whole("model.seed", model["seed"], 0, _LARGEST_SEED)
     denoiser = NetworkDenoiser.for_data(data, schedule, **model)
 

@@ -159,6 +159,7 @@ class Run:
                 "name": self.data.name,
                 "shape": list(self.data.shape),
                 "classes": self.data.classes,
+                **({} if self.data.vector is None else {"vector": self.data.vector}),
                 "fingerprint": self._fingerprint,
             },
         }

@@ -1,6 +1,7 @@
 import pytest
 
 from difflab.data import GaussianMixture, digits
+from difflab.networks import DiT
 from difflab.schedules import Flow, Tabulated, VPCosine, VPLinear, ZeroTerminalSNR
 from difflab.training.recipe import RecipeError, read
 
@@ -71,6 +72,16 @@ def test_every_kind_of_schedule(tmp_path, text, schedule):
     assert recipe.denoiser.schedule == schedule
 
 
+def test_a_network_is_named_with_its_options(tmp_path):
+    recipe = read(
+        written(tmp_path, "[model]\nnetwork = 'DiT'\nwidth = 32\nheads = 2\ndropout = 0.1\n[training]\nsteps = 5")
+    )
+    assert isinstance(recipe.denoiser.network, DiT)
+    assert recipe.denoiser.network.config == {
+        "shape": [1, 8, 8], "width": 32, "depth": 4, "heads": 2, "patch": 2, "classes": 10, "dropout": 0.1
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -134,7 +145,14 @@ def test_the_recipes_that_come_along_are_sound(name):
         ("[schedule]\nname = 'Magic'", "no schedule named 'Magic'"),
         ("[schedule]\nspeed = 1", "VPCosine has no parameter 'speed'"),
         ("[model]\nprediction = 'score'", "can predict eps, x0, v"),
-        ("[model]\nheads = 3", "model.heads is not known"),
+        ("[model]\nheads = 3", "UNet has no option 'heads'"),
+        ("[model]\nnetwork = 'Transformer'", "no network named 'Transformer'; choose one of MLP, UNet, DiT"),
+        ("[model]\nnetwork = 3", "model.network must be a name, but got 3"),
+        (
+            "[model]\nnetwork = 'DiT'\ndropout = 1.0",
+            "DiT's dropout must be a number from 0 to less than 1, but got 1.0",
+        ),
+        ("[data]\nname = 'ring'\n[model]\nnetwork = 'DiT'", "A DiT needs images"),
         ("[model]\ndepth = 3", "UNet has no option 'depth'"),
         ("[training]\nlearning_rate = 3", "training.learning_rate is not known"),
         ("[training]\nlr = 1e-3", "give training.steps"),
