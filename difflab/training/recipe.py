@@ -69,12 +69,16 @@ def read(path: str | PathLike[str]) -> Recipe:
 
     Raises FileNotFoundError, or RecipeError in one sentence for anything unknown, missing or impossible.
     """
+    return recipe_from(tables_in(path), Path(path).name)
+
+
+def tables_in(path: str | PathLike[str]) -> dict[str, Any]:
+    """The tables in the file at `path`, as `recipe_from` takes them. Raises as `read`, but for what they say."""
     path = Path(path)
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path.name} is not TOML: {error}.") from error
-    return recipe_from(tables, path.name)
 
 
 def recipe_from(tables: dict[str, Any], name: str = "recipe") -> Recipe:
