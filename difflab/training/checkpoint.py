@@ -9,23 +9,25 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
-import secrets
+import platform
 import struct
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from .. import __version__
 from ..denoisers.network import NetworkDenoiser
+from .atomic import write_atomically
 from .run import Run
 
-FORMAT = 1
+FORMAT = 2  # 1 drew its batches one by one: its random streams mean something else
 _MOST_AXES, _LARGEST_SIDE = 8, 65_536
 _HEADER_LIMIT = 100_000_000  # bytes, as in the safetensors format itself
 
@@ -42,7 +44,8 @@ class Checkpoint:
         denoiser: with the averaged weights, on the CPU: the one to sample from.
         step: how many updates it had.
         config: "denoiser", "training" and "data", as in `Run.config`.
-        versions: of the writer: "difflab", "torch".
+        versions: of the writer: "difflab", "torch", "numpy", "python".
+        format: of the file.
         tensors: the whole state of the run, by name.
     """
 
@@ -51,9 +54,15 @@ class Checkpoint:
     config: dict[str, Any]
     versions: dict[str, str]
     tensors: dict[str, Tensor]
+    format: int = FORMAT
 
     def continue_in(self, run: Run) -> None:
-        """Put `run` where this one stopped. Raises CheckpointError if it trains something else."""
+        """Put `run` where this one stopped. Raises CheckpointError if it trains something else, or is of an older format."""
+        if self.format != FORMAT:
+            raise CheckpointError(
+                f"This checkpoint is of format {self.format}, whose random streams were drawn in another way: its denoiser can"
+                " be sampled, and trained anew, but its run cannot be resumed."
+            )
         for part, of in (("data", "the data"), ("denoiser", "the denoiser")):
             mine, its = self.config[part], json.loads(json.dumps(run.config[part]))
             for key in (*its, *mine):  # the fingerprint last: where a name tells the difference, it says more
@@ -86,25 +95,9 @@ def save(run: Run, path: str | PathLike[str]) -> None:
     metadata = {
         "difflab": json.dumps({"what": "checkpoint", "format": FORMAT}),
         "config": json.dumps(run.config),
-        "versions": json.dumps({"difflab": _version(), "torch": torch.__version__}),
+        "versions": json.dumps(_versions()),
     }
     write_atomically(path, safetensors.torch.save(run.state(), metadata))
-
-
-def write_atomically(path: str | PathLike[str], content: bytes) -> None:
-    """Write beside `path`, flush to the disk, then rename over it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def load(path: str | PathLike[str], network: nn.Module | None = None) -> Checkpoint:
@@ -155,7 +148,7 @@ def load(path: str | PathLike[str], network: nn.Module | None = None) -> Checkpo
         raise CheckpointError(
             f"{path.name} does not describe a denoiser that this difflab knows: {_first_line(error)}"
         ) from error
-    return Checkpoint(_filled(path.name, denoiser, tensors), step, config, versions, tensors)
+    return Checkpoint(_filled(path.name, denoiser, tensors), step, config, versions, tensors, number)
 
 
 def _header(name: str, content: bytes) -> dict[str, Any]:
@@ -245,10 +238,10 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("difflab")
-    except PackageNotFoundError:  # a checkout that was not installed
-        return "unknown"
+def _versions() -> dict[str, str]:
+    return {
+        "difflab": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
