@@ -42,6 +42,7 @@ _HOME = {
     "ReverseTrajectories": "scenes.reverse_trajectories",
     "WhereTheBitsGo": "scenes.where_the_bits_go",
     "TrainingMonitor": "scenes.training_monitor",
+    "runs": "training.runs",
     "sample": "samplers.base",
 }
 
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from .scenes.schedule_desk import ScheduleDesk as ScheduleDesk
     from .scenes.training_monitor import TrainingMonitor as TrainingMonitor
     from .scenes.where_the_bits_go import WhereTheBitsGo as WhereTheBitsGo
+    from .training.runs import runs as runs
 
 
 def __getattr__(name: str) -> Any:
