@@ -55,6 +55,14 @@ class Noised:
             squared = squared if column is None else column * squared
         return squared.mean()
 
+    def loss_and_slope(self, answer: Tensor) -> tuple[Tensor, Tensor]:
+        """`mean_loss` without gradients, and how it changes with every number of `answer`, shaped as that."""
+        error = answer - self.due
+        slope = error * (2 / error.numel())
+        for column in (self.factor, self.weight):
+            slope = slope if column is None else column.reshape(-1, *[1] * (slope.ndim - 1)) * slope
+        return torch.dot(error.flatten(), slope.flatten()) / 2, slope
+
 
 def batches_of(column: Tensor, batches: int, rows: slice) -> list[Tensor]:
     """The `rows` of each of `batches` batches of one size in `column` (batches * size, ...)."""

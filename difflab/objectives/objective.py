@@ -79,9 +79,9 @@ class Objective:
 
     def loss_of(self, batch: Noised, answer: Tensor, denoiser: NetworkDenoiser) -> Tensor:
         """The mean loss of a network's `answer` to a batch of `noised`, with gradients; times that learn learn from it."""
-        times = self.times(denoiser.schedule)
-        if not times.adaptive and not isinstance(self.weighting, Uncertainty):
+        if not self.learns(denoiser.schedule):
             return batch.mean_loss(answer)
+        times = self.times(denoiser.schedule)
         counted = None if batch.factor is None or batch.log_snr is None else (batch.factor, batch.log_snr)
         loss = loss_of(answer - batch.due, batch.t, counted, batch.weight, self.weighting)
         times.learn_from(loss, denoiser, self.weighting)
@@ -91,6 +91,10 @@ class Objective:
         """What no network's mean loss gets below: `floor` under this weighting and, as they are now, these times."""
         options = {"weighting": self.weighting, "times": self.times(oracle.schedule), **options}
         return floor(oracle, prediction, **options)
+
+    def learns(self, schedule: Schedule) -> bool:
+        """Whether the weighting or the times change with what they are told; else a loss is `Noised.mean_loss`."""
+        return isinstance(self.weighting, Uncertainty) or self.times(schedule).adaptive
 
     def times(self, schedule: Schedule) -> Times:
         """The law of t under this schedule. Under another one than last time it begins anew: levels moved to other times."""
