@@ -85,6 +85,23 @@ def test_the_unet_sees_the_whole_image():
     assert (x.grad != 0).all()
 
 
+def test_an_odd_grid_is_halved_in_pairs_from_its_first_row_and_column():
+    network = awake(UNet((1, 6, 10), width=16))  # 3 x 5 patches
+    for module in network.modules():  # let only halving and doubling bring patches together
+        if isinstance(module, torch.nn.Conv2d) and module.kernel_size == (3, 3):
+            with torch.no_grad():
+                module.weight *= torch.zeros(3, 3).index_put_((torch.tensor(1), torch.tensor(1)), torch.tensor(1.0))
+    network.norm = torch.nn.Identity()
+    for block in (*network.down, *network.middle, *network.up):
+        block.norm1 = block.norm2 = torch.nn.Identity()
+    for (i, j), rows, columns in (((0, 0), (0, 4), (0, 4)), ((1, 3), (0, 4), (4, 8)), ((2, 4), (4, 6), (8, 10))):
+        x = torch.randn(1, 1, 6, 10, requires_grad=True)
+        network(x, torch.zeros(1))[0, 0, 2 * i, 2 * j].backward()
+        seen = torch.zeros(6, 10, dtype=torch.bool)
+        seen[slice(*rows), slice(*columns)] = True
+        assert torch.equal(x.grad[0, 0] != 0, seen)
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [

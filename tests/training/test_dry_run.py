@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from difflab.data import GaussianMixture, digits, two_moons
+from difflab.data import FiniteSet, GaussianMixture, digits, two_moons
 from difflab.denoisers import NetworkDenoiser
 from difflab.schedules import Geometric, VPCosine, VPLinear
 from difflab.training import train
@@ -17,6 +17,9 @@ CASES = {
     "ring with classes": (GaussianMixture.ring(), VPLinear(), {"conditional": True}, {"clip_gradient": 1.0}),
     "moons": (two_moons(), Geometric(), {"prediction": "eps"}, {}),
     "digits": (digits(), VPCosine(), {"conditional": True}, {"decay": "cosine"}),
+    "digits by a DiT": (digits(), VPCosine(), {"conditional": True, "network": "DiT", "dropout": 0.1}, {}),
+    "digits with dropout": (digits(), VPCosine(), {"conditional": True, "dropout": 0.1}, {}),
+    "points with vectors": (FiniteSet(two_moons().x, vectors=two_moons().x), VPCosine(), {"conditional": True}, {}),
     "digits without classes": (digits(), VPLinear(), {"prediction": "x0"}, {"weight_decay": 0.1}),
 }
 
