@@ -44,6 +44,7 @@ _HOME = {
     "TrainingMonitor": "scenes.training_monitor",
     "runs": "training.runs",
     "sample": "samplers.base",
+    "sweep": "training.sweeps",
 }
 
 __all__ = ["__version__", *_HOME, *_ROOMS]
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from .scenes.training_monitor import TrainingMonitor as TrainingMonitor
     from .scenes.where_the_bits_go import WhereTheBitsGo as WhereTheBitsGo
     from .training.runs import runs as runs
+    from .training.sweeps import sweep as sweep
 
 
 def __getattr__(name: str) -> Any:

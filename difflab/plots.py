@@ -5,7 +5,7 @@ Colours have one meaning each: exact is green and solid, learned is vermilion an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +21,7 @@ from .mmse import Profile, RateDistortion
 from .samplers import Sampler, State, diagnostics, recursion
 from .samplers.walks.metropolis import Chain
 from .schedules import Schedule
+from .training import LossCurve
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -190,6 +191,35 @@ def convergence(measured: Sequence[Measured]) -> Figure:
     figure.update_yaxes(title_text="error", type="log", exponentformat="power")
     title = f"How samplers converge: {next(iter(targets))}"
     return figure.update_layout(template="simple_white", title=title, showlegend=True)
+
+
+def loss_curves(curves: Mapping[str, Sequence[tuple[float, float]]], *, above_floor: bool = False) -> Figure:
+    """Losses over steps, one trace for each name; long ones as means of equal blocks of steps.
+
+    Args:
+        curves: (step, loss) by name.
+        above_floor: the losses are what lies above the floor of each; what noise puts below it is left out.
+
+    Raises ValueError if there is no loss in any of them.
+    """
+    go = _plotly()
+    if not any(len(points) for points in curves.values()):
+        raise ValueError("There is nothing to draw: no run has a loss yet.")
+    figure = go.Figure()
+    for i, (name, points) in enumerate(curves.items()):
+        curve = LossCurve(limit=200)
+        for step, loss in points:
+            curve.add(int(step), loss)
+        steps, losses = curve.points().T.tolist()
+        dash = ("solid", "dash", "dot", "dashdot", "longdash")[i // len(_CYCLE) % 5]
+        line = {"color": _CYCLE[i % len(_CYCLE)], "dash": dash}
+        kept = [loss if loss > 0 else None for loss in losses]  # 0 has no place on a logarithmic axis
+        figure.add_scatter(x=steps, y=kept, name=name, mode="lines", line=line)
+    figure.update_xaxes(title_text="steps")
+    figure.update_yaxes(
+        title_text="loss above its exact floor" if above_floor else "loss", type="log", exponentformat="power"
+    )
+    return figure.update_layout(template="simple_white", title="How runs learn", showlegend=True)
 
 
 def langevin_diagnostics(states: Sequence[State], oracle: ExactDenoiser, sampler: Sampler | None = None) -> Figure:

@@ -1,0 +1,51 @@
+"""What a run has come to, from its metrics.csv: read while it goes on, or when it has ended."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...estimate import Estimate
+from ..metrics_file import FILE, read
+
+_UNKNOWN = Estimate(math.nan, math.nan)
+_LAST = 0.2  # share of the steps so far that the loss is a mean over
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of a run so far.
+
+    Attributes:
+        step: of the last row.
+        loss: mean over the last fifth of the steps so far, with its standard error over the rows (nan with a single one); it is
+            still falling then, so that the error is of the mean over these steps and not of the last one's.
+        seconds: of training.
+        steps_per_second: over all of them.
+    """
+
+    step: int = 0
+    loss: Estimate = _UNKNOWN
+    seconds: float = 0.0
+    steps_per_second: float = math.nan
+
+
+def rows(folder: Path) -> list[dict[str, float]]:
+    """Of metrics.csv in `folder`; none where it is not there."""
+    try:
+        return read(folder / FILE)
+    except OSError:
+        return []
+
+
+def measured(folder: Path) -> Measured:
+    """What the run in `folder` has come to."""
+    found = rows(folder)
+    if not found:
+        return Measured()
+    step, seconds = int(found[-1]["step"]), found[-1]["seconds"]
+    late = [row["loss"] for row in found if row["step"] > (1 - _LAST) * step]
+    error = statistics.stdev(late) / math.sqrt(len(late)) if len(late) > 1 else math.nan
+    return Measured(step, Estimate(statistics.fmean(late), error), seconds, step / seconds if seconds > 0 else math.nan)
