@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from ..objectives.objective import check_names
+from .power_profiles import check_length
+from .precision import Precision, check_precision
 
 _LARGEST_BATCH = 2**24
+_MOST_AVERAGES = 8
 _COOLING = 0.2  # share of a "trapezoid" that falls
 Decay = Literal["constant", "cosine", "linear", "inverse-sqrt", "trapezoid"]
 
@@ -24,32 +27,43 @@ class Settings:
         batch: samples per step, on all processes together.
         lr: learning rate after the warm-up.
         warmup: steps over which the learning rate rises from 0.
-        decay: what the learning rate does then. "constant" and "inverse-sqrt" (1 / sqrt(1 + steps since) in units of
-            1,000 steps; Karras et al. 2024, eq. 67) may stop at any time; "cosine" and "linear" fall to 0 at the last step,
-            "trapezoid" over the last fifth of the steps.
+        decay: what the learning rate does. "constant" and "inverse-sqrt" may stop at any time: the latter falls with
+            1 / sqrt(step) from step number `decay_after` on (Karras et al. 2024, eq. 67). "cosine" and "linear" fall from the
+            first step on, "trapezoid" over the last fifth, to what would be 0 one step after the last.
+        decay_after: steps before "inverse-sqrt" falls (t_ref; the paper's networks take 35,000 to 70,000).
         ema: decay of the weights' moving average.
+        averages: lengths of power-function averages to follow, as shares of the training (sigma_rel), such as (0.05, 0.1):
+            afterwards `post_hoc.average` makes one of any length of them. Each costs what the moving average does.
         weight_decay: of AdamW.
         label_dropout: share of a batch that is trained without its label, so that the network also knows all classes
             together.
         clip_gradient: largest norm of the gradient, or None.
         weighting: of noise levels: a name in `objectives.WEIGHTINGS`, or "uncertainty", which is learned.
         times: at which a batch is noised: a name in `objectives.TIMES`.
+        precision: of what the network computes: "float32"; "bfloat16", refused where the hardware has none; "auto", the
+            latter where it has and a measurement finds it faster (`precision.resolved`). Weights, target and loss are float32.
+        compile: have torch compile the network. The first step then takes up to minutes, and needs a C++ compiler.
     """
 
     batch: int = 512
     lr: float = 2e-3
     warmup: int = 50
     decay: Decay = "constant"
+    decay_after: int = 1000
     ema: float = 0.999
+    averages: tuple[float, ...] = ()
     weight_decay: float = 0.0
     label_dropout: float = 0.1
     clip_gradient: float | None = None
     weighting: str = "uniform"
     times: str = "stratified"
+    precision: Precision = "float32"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         whole("batch", self.batch, least=1, most=_LARGEST_BATCH)
         whole("warmup", self.warmup, least=0)
+        whole("decay_after", self.decay_after, least=1)
         if not (_is_number(self.lr) and 0 < self.lr < math.inf):
             raise ValueError(f"lr, the learning rate, must be a positive number, but got {self.lr!r}.")
         if self.decay not in get_args(Decay):
@@ -63,6 +77,10 @@ class Settings:
         if self.clip_gradient is not None and not (_is_number(self.clip_gradient) and self.clip_gradient > 0):
             raise ValueError(f"clip_gradient must be a number above 0, or None, but got {self.clip_gradient!r}.")
         check_names(self.weighting, self.times)
+        check_precision(self.precision)
+        if not isinstance(self.compile, bool):
+            raise ValueError(f"compile must be True or False, but got {self.compile!r}.")
+        object.__setattr__(self, "averages", _lengths(self.averages))
 
     @property
     def unlabelled(self) -> float:
@@ -77,17 +95,28 @@ class Settings:
     def learning_rate(self, step: int, steps: int) -> float:
         """At step number `step` = 1, 2, ... of `steps`."""
         rate = self.lr * min(1.0, step / self.warmup) if self.warmup else self.lr
-        done = min(1.0, (step - 1) / steps)
+        done = min(1.0, (step - 1) / steps)  # before this step
         match self.decay:
             case "cosine":
                 return rate * 0.5 * (1 + math.cos(math.pi * done))
             case "linear":
                 return rate * (1 - done)
             case "inverse-sqrt":
-                return rate / math.sqrt(1 + max(step - self.warmup, 0) / 1000)
+                return rate / math.sqrt(max(step / self.decay_after, 1.0))
             case "trapezoid":
                 return rate * min(1.0, (1 - done) / _COOLING)
         return rate
+
+
+def _lengths(averages: object) -> tuple[float, ...]:
+    """The lengths of `averages` as a tuple: recipes and checkpoints have lists. ValueError in one sentence."""
+    if not isinstance(averages, list | tuple):
+        raise ValueError(f"averages must be a list of lengths such as [0.05, 0.1], but got {averages!r}.")
+    for length in averages:
+        check_length(length, "each of averages")
+    if len(set(averages)) < len(averages) or len(averages) > _MOST_AVERAGES:
+        raise ValueError(f"averages must be at most {_MOST_AVERAGES} different lengths, but got {averages!r}.")
+    return tuple(float(length) for length in averages)
 
 
 def whole(name: str, value: object, least: int, most: int | None = None) -> None:
