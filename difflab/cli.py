@@ -1,4 +1,4 @@
-"""The command line: `difflab lab | train | sample`."""
+"""The command line: `difflab lab | train | sweep | sample`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,20 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--device", choices=DEVICES, help="where to train (default: what the config says, else auto)")
 
+    sweep = commands.add_parser("sweep", help="train many configurations beside one another, and compare them")
+    sweep.add_argument("configs", type=Path, nargs="+", metavar="CONFIG.toml")
+    sweep.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE,...",
+        help="train with each of these values, such as training.lr=1e-3,2e-3; several times: every combination",
+    )
+    sweep.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("runs/sweep"), help="folder of the runs (default: %(default)s)"
+    )
+    sweep.add_argument("--workers", type=int, help="runs at once (default: one for each CPU; one on a GPU)")
+
     sample = commands.add_parser("sample", help="draw samples from a checkpoint into a picture")
     sample.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     sample.add_argument("--out", type=Path, metavar="PNG", default=Path("grid.png"), help="default: %(default)s")
@@ -55,6 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .commands.train import train
 
         return train(args)
+    if args.command == "sweep":
+        from .commands.sweep import sweep
+
+        return sweep(args)
     from .commands.sample import sample
 
     return sample(args)

@@ -1,4 +1,4 @@
-"""The commands behind `difflab train` and `difflab sample`; each is imported when it is asked for."""
+"""The commands behind `difflab train`, `difflab sweep` and `difflab sample`; each is imported when it is asked for."""
 
 from __future__ import annotations
 
