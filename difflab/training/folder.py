@@ -2,6 +2,7 @@
 
     checkpoint.safetensors              the newest; replaced in one stroke, so that there always is a whole one
     checkpoint-000002000.safetensors    older ones, named by their step
+    averages/000000512.safetensors      of the weights, by their step, where any are followed (post_hoc.py)
     metrics.csv                         one row for every few dozen steps
     lock                                held while a training writes here
 
@@ -22,6 +23,7 @@ from .checkpoint import Checkpoint, load, save
 from .metrics_file import MetricsFile
 from .run import Run
 from .settings import whole
+from .snapshots import FOLDER as AVERAGES
 
 CHECKPOINT = "checkpoint.safetensors"
 _MOST_KEPT = 10_000
@@ -83,6 +85,8 @@ class Folder:
     def begin(self, run: Run) -> None:
         """`run` is what is trained here; what was noted after its step is forgotten."""
         self._saved_step = run.step if self.checkpoint.exists() else None
+        run.averages.snapshots.move_to(self.path / AVERAGES)
+        run.averages.snapshots.forget_after(run.step)
         self._metrics = MetricsFile(self.path, run.step, tensorboard=self.tensorboard)
 
     def note(self, run: Run, loss: float) -> None:
@@ -96,6 +100,7 @@ class Folder:
             return
         if self.keep and self._saved_step is not None:
             self._keep(self.path / f"checkpoint-{self._saved_step:09d}.safetensors")
+        run.averages.snapshots.write()
         save(run, self.checkpoint)
         self._saved_step = run.step
         older = sorted(self.path.glob("checkpoint-*.safetensors"))

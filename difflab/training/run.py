@@ -16,13 +16,15 @@ from .batches import batches
 from .blocks import Blocks
 from .ema import EMA
 from .fingerprint import fingerprint
+from .power_averages import PowerAverages
 from .settings import Settings
 
 _OBJECTIVE = "objective/"  # where a state keeps what the objective has learned
+_AVERAGES = "averages/"  # and those that a length can be chosen of afterwards
 
 
 class Run:
-    """A denoiser being trained on data: weights, their average, the optimiser's moments, the step, the random
+    """A denoiser being trained on data: weights, their averages, the optimiser's moments, the step, the random
     streams, and what the objective itself has learned.
 
     Two streams: one draws data (on the CPU), one draws times and noise (on the device).
@@ -72,6 +74,7 @@ class Run:
         fused = device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=fused)
         self.ema = EMA(denoiser, settings.ema)
+        self.averages = PowerAverages(denoiser, settings.averages)
 
     def loss(self) -> Tensor:
         """The loss of a fresh batch, with gradients."""
@@ -92,18 +95,21 @@ class Run:
             group["lr"] = rate
         self.optimizer.step()
         self.ema.update(self.step)
+        self.averages.update(self.step)
 
     def finite(self) -> bool:
-        """Whether no weight, and none of the average, is nan or inf. In a dry run (meta) nobody knows: True."""
+        """Whether no weight, and none of the averages, is nan or inf. In a dry run (meta) nobody knows: True."""
         if self.device.type == "meta":
             return True
-        return all(bool(p.isfinite().all()) for p in (*self.parameters, *self.ema.module.parameters()))
+        averaged = (*self.ema.module.parameters(), *self.averages.parameters())
+        return all(bool(p.isfinite().all()) for p in (*self.parameters, *averaged))
 
     def state(self, *, undrawn: int = 0) -> dict[str, Tensor]:
         """A copy of all that changes, by name, on the CPU: weights/, ema/, exp_avg/, exp_avg_sq/, streams/ and step;
-        objective/ where the objective learns. With `undrawn` = 1 the batch in hand is still to come."""
+        averages/ where any are followed, objective/ where the objective learns. With `undrawn` = 1 the batch in hand is still to come."""
         named = {f"weights/{k}": v for k, v in self.denoiser.state_dict().items()}
         named |= {f"ema/{k}": v for k, v in self.ema.module.state_dict().items()}
+        named |= {f"{_AVERAGES}{k}": v for k, v in self.averages.state().items()}
         named |= {f"{_OBJECTIVE}{k}": v for k, v in self.objective.state(self.denoiser.schedule).items()}
         for name, parameter in self._named_parameters():
             for moment in ("exp_avg", "exp_avg_sq"):
@@ -123,9 +129,11 @@ class Run:
         for name in expected.keys() | found.keys():
             if expected.get(name) != found.get(name):
                 raise ValueError(f"{name} is {_shape(found.get(name))}, where {_shape(expected.get(name))} is due.")
+        self.averages.check(_part(state, _AVERAGES), int(state["step"]))
         self.denoiser.load_state_dict(_part(state, "weights/"))
         self.ema.module.load_state_dict(_part(state, "ema/"))
         self.step = int(state["step"])
+        self.averages.restore(_part(state, _AVERAGES), self.step)
         objective = {k: v for k, v in state.items() if _OBJECTIVE in k}
         same = {k: v.shape for k, v in own.items() if _OBJECTIVE in k} == {k: v.shape for k, v in objective.items()}
         if same:
@@ -175,7 +183,7 @@ def _streams(generator: Generator | None, device: torch.device) -> tuple[Generat
 
 def _of_network(key: str) -> bool:
     """Whether a tensor of this name must be there to go on."""
-    return not key.startswith("streams/") and _OBJECTIVE not in key
+    return not key.startswith(("streams/", _AVERAGES)) and _OBJECTIVE not in key
 
 
 def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
