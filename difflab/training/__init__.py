@@ -3,9 +3,10 @@
 from .checkpoint import Checkpoint, CheckpointError, load, save
 from .curve import LossCurve
 from .ema import EMA
+from .faults import NotSaved, TrainingDiverged, TrainingInterrupted, TrainingOutOfMemory
 from .few_step import FewStepState, train_few_step
 from .fit import fit
-from .loop import TrainingDiverged, TrainingState, prepare, train
+from .loop import TrainingState, prepare, train
 from .run import Run
 from .settings import Settings
 from .trainer import Trainer
@@ -16,10 +17,13 @@ __all__ = [
     "CheckpointError",
     "FewStepState",
     "LossCurve",
+    "NotSaved",
     "Run",
     "Settings",
     "Trainer",
     "TrainingDiverged",
+    "TrainingInterrupted",
+    "TrainingOutOfMemory",
     "TrainingState",
     "fit",
     "load",

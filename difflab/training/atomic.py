@@ -7,7 +7,6 @@ import secrets
 from os import PathLike
 from pathlib import Path
 
-
 UNFINISHED = ".unfinished"
 
 

@@ -4,28 +4,37 @@
     checkpoint-000002000.safetensors    older ones, named by their step
     averages/000000512.safetensors      of the weights, by their step, where any are followed (post_hoc.py)
     metrics.csv                         one row for every few dozen steps
-    lock                                held while a training writes here
+    lock, writer                        held while a training writes here, and who that is
 
-Two trainings never write into one directory, and a run that lies there is never overwritten by another one.
+Two trainings never write into one directory, and a run that lies there is never overwritten by another one. A process that is
+killed leaves at most an unfinished file of a name that nothing reads, and that the next training here removes.
 """
 
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
+import warnings
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from torch import nn
 
-from .checkpoint import Checkpoint, load, save
+from .atomic import UNFINISHED, unfinished
+from .checkpoint import Checkpoint, CheckpointError, load, save
+from .faults import NotSaved, reason
 from .metrics_file import MetricsFile
 from .run import Run
 from .settings import whole
 from .snapshots import FOLDER as AVERAGES
 
 CHECKPOINT = "checkpoint.safetensors"
+UNREAD = "unread-checkpoint.safetensors"  # the newest one of before, where it could not be read
+_OLDER = re.compile(r"checkpoint-(\d{9,})\.safetensors")
 _MOST_KEPT = 10_000
 
 
@@ -56,8 +65,10 @@ class Folder:
             raise TypeError(f"folder must be the path of a directory, but got {path!r}.")
         self.path, self.save_every, self.keep, self.tensorboard = Path(path), save_every, keep, tensorboard
         self._lock = FileLock(self.path / "lock", timeout=0, thread_local=False)
+        self._writer = self.path / "writer"
         self._metrics: MetricsFile | None = None
-        self._saved_step: int | None = None
+        #: of the newest checkpoint here, once it is known
+        self.newest_step: int | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -69,55 +80,108 @@ class Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
+            self._writer.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
         except Timeout as error:
             raise FolderError(
-                f"Another training writes into {self.path}: stop that one, or give another folder."
+                f"Another training{self._holder()} writes into {self.path}: stop that one, or give another folder."
             ) from error
         except OSError as error:
+            self._lock.release()
             raise FolderError(
-                f"Nothing can be written into {self.path} ({error.strerror}): give another folder."
+                f"Nothing can be written into {self.path} ({reason(error)}): give another folder."
             ) from error
+        for left in self.path.rglob(f".*{UNFINISHED}"):
+            left.unlink(missing_ok=True)
+
+    def _holder(self) -> str:
+        try:
+            who = self._writer.read_text(encoding="utf-8")
+        except OSError:
+            return ""
+        mine = f"process {os.getpid()} on {platform.node()}"
+        return " of this process" if who == mine else f" ({who})" if who else ""
 
     def newest(self, network: nn.Module | None = None) -> Checkpoint | None:
-        """What lies here to go on from, or None. As `load`."""
-        return load(self.checkpoint, network) if self.checkpoint.exists() else None
+        """What lies here to go on from, or None. As `load`, but for what cannot be read: then the newest that can is taken,
+        and a warning says so."""
+        there = ([self.checkpoint] if self.checkpoint.exists() else []) + self._older()[::-1]
+        refused: CheckpointError | None = None
+        for path in there:
+            try:
+                found = load(path, network)
+            except CheckpointError as error:
+                refused = refused or error
+                continue
+            if path == self.checkpoint:
+                self.newest_step = found.step
+            else:
+                why = f"{refused}" if refused else f"There is no {CHECKPOINT} in {self.path}."
+                warnings.warn(f"{why} The run goes on from step {found.step}, {path.name}.", stacklevel=2)
+            return found
+        if refused is not None:
+            raise refused
+        return None
 
     def begin(self, run: Run) -> None:
-        """`run` is what is trained here; what was noted after its step is forgotten."""
-        self._saved_step = run.step if self.checkpoint.exists() else None
-        run.averages.snapshots.move_to(self.path / AVERAGES)
-        run.averages.snapshots.forget_after(run.step)
-        self._metrics = MetricsFile(self.path, run.step, tensorboard=self.tensorboard)
+        """`run` is what is trained here; what was noted after its step is forgotten. FolderError if that cannot be written."""
+        try:
+            if self.newest_step is None and self.checkpoint.exists():
+                os.replace(self.checkpoint, self.path / UNREAD)
+            run.averages.snapshots.move_to(self.path / AVERAGES)
+            run.averages.snapshots.forget_after(run.step)
+            self._metrics = MetricsFile(self.path, run.step, tensorboard=self.tensorboard)
+        except OSError as error:
+            raise FolderError(
+                f"Nothing can be written into {self.path} ({reason(error)}): give another folder."
+            ) from error
 
     def note(self, run: Run, loss: float) -> None:
-        """A row of metrics: the mean `loss` since the last one."""
+        """A row of metrics: the mean `loss` since the last one. Raises NotSaved."""
         assert self._metrics is not None
-        self._metrics.add(run.step, loss, run.settings.learning_rate(run.step, run.steps))
+        try:
+            self._metrics.add(run.step, loss, run.settings.learning_rate(run.step, run.steps))
+        except OSError as error:
+            raise NotSaved(run, self.path, error, self.newest_step) from error
 
     def save(self, run: Run) -> None:
-        """Write a checkpoint, unless that of this step is there; the one before it becomes an older one."""
-        if run.step == self._saved_step:
+        """Write a checkpoint, unless that of this step is there; the one before it becomes an older one. Raises NotSaved."""
+        if run.step == self.newest_step:
             return
-        if self.keep and self._saved_step is not None:
-            self._keep(self.path / f"checkpoint-{self._saved_step:09d}.safetensors")
-        run.averages.snapshots.write()
-        save(run, self.checkpoint)
-        self._saved_step = run.step
-        older = sorted(self.path.glob("checkpoint-*.safetensors"))
-        for path in older[: max(len(older) - self.keep, 0)]:
-            path.unlink(missing_ok=True)
+        try:
+            if self.keep and self.newest_step is not None:
+                self._keep(self.path / f"checkpoint-{self.newest_step:09d}.safetensors")
+            run.averages.snapshots.write()
+            save(run, self.checkpoint)
+            self.newest_step = run.step
+            for path in self._older()[: -self.keep or None]:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise NotSaved(run, self.path, error, self.newest_step) from error
+
+    def _older(self) -> list[Path]:
+        """The older checkpoints, by their step."""
+        found = [(int(m[1]), path) for path in self.path.iterdir() if (m := _OLDER.fullmatch(path.name))]
+        return [path for _, path in sorted(found)]
 
     def _keep(self, older: Path) -> None:
         """The newest checkpoint under another name too; its own is never without a file."""
-        if older.exists():
-            return
+        beside = unfinished(older)
         try:
-            os.link(self.checkpoint, older)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(self.checkpoint, older)
+            try:
+                os.link(self.checkpoint, beside)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(self.checkpoint, beside)
+            os.replace(beside, older)  # also over one of a run that went another way from there
+        finally:
+            beside.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the directory."""
-        if self._metrics is not None:
-            self._metrics.close()
-        self._lock.release()
+        try:
+            if self._metrics is not None:
+                self._metrics.close()
+        finally:
+            if self._lock.is_locked:
+                with suppress(OSError):
+                    self._writer.unlink(missing_ok=True)
+            self._lock.release()

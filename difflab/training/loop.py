@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -16,31 +17,21 @@ from ..denoisers.network import NetworkDenoiser
 from ..device import resolve
 from .checkpoint import Checkpoint, load, save
 from .ema import clone
+from .faults import (
+    NotSaved,
+    TrainingDiverged,
+    TrainingInterrupted,
+    TrainingOutOfMemory,
+    is_out_of_memory,
+)
 from .folder import Folder, FolderError
 from .run import Run
 from .settings import Settings, whole
-from .watch import Watch
 
 KEEP_EVERY = 100  # steps between copies of the run that a divergence falls back to
 CHECK_EVERY = 25  # steps between looks at the loss where looking means waiting for the device; a divisor of the others
 NOTE_EVERY = 50  # steps between rows of metrics
 _SAVING = ("save_every", "keep", "tensorboard")
-
-
-class TrainingDiverged(FloatingPointError):
-    """The loss, or the weights after the last step, became nan or inf, or exploded. The run is back at its last good state.
-
-    Attributes:
-        step: at which the loss, or after which the weights, were not finite any more.
-        kept: the step of the weights that were kept.
-    """
-
-    def __init__(self, step: int, kept: int, what: str = "loss was not finite") -> None:
-        self.step, self.kept = step, kept
-        super().__init__(
-            f"Training diverged: the {what} at step {step}; the weights of step {kept} were kept."
-            " Try a smaller learning rate."
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +91,9 @@ def train(
         settings: of `Settings`: batch, lr, warmup, decay, ema, weight_decay, label_dropout, clip_gradient,
             weighting, times.
 
-    Raises ValueError at once, in one sentence, for bad arguments, and TrainingDiverged when the loss is nan or inf, or explodes.
+    Raises ValueError at once, in one sentence, for bad arguments; on the way TrainingDiverged when the loss is nan or inf, or
+    explodes, TrainingOutOfMemory, NotSaved when a checkpoint cannot be written, and TrainingInterrupted. Whatever ends it, the
+    run is whole, as after one of its steps, and `folder` has a checkpoint of that step if it can be written.
     """
     saving = {"save_every": save_every, "keep": keep, "tensorboard": tensorboard}
     options = {"generator": generator, "conditional": conditional, "device": device, **settings}
@@ -176,59 +169,74 @@ def prepare(
 
 def continued(run: Run, folder: Folder | None = None) -> Generator[TrainingState, None, None]:
     """The steps that are left of `run`, one a next(); `folder` is closed at the end."""
-    if folder is None:
-        return _steps(run, None)
-    return _held(run, folder)
-
-
-def _held(run: Run, folder: Folder) -> Generator[TrainingState, None, None]:
     try:
         yield from _steps(run, folder)
+        _save(run, folder)
     except GeneratorExit:
         if not sys.is_finalizing():  # nothing can be written any more while Python ends
-            folder.save(run)
+            _save(run, folder, tell=True)
+        raise
+    except KeyboardInterrupt:
+        _save(run, folder, tell=True)
+        raise TrainingInterrupted(run, None if folder is None else folder.checkpoint) from None
+    except Exception as error:
+        with suppress(OSError):  # what went wrong first is told
+            _save(run, folder)
+        if is_out_of_memory(error):
+            raise TrainingOutOfMemory.at(run) from error
         raise
     finally:
-        folder.close()
+        if folder is not None:
+            folder.close()
+
+
+def _save(run: Run, folder: Folder | None, *, back: bool = False, tell: bool = False) -> None:
+    """A checkpoint of a run that is sound; of an earlier step than the newest only when the run goes `back`. With `tell`,
+    FloatingPointError if its weights are not finite."""
+    if folder is None or not run.whole or run.watch.suspicious or not (tell or run.finite()):
+        return
+    if back or folder.newest_step is None or folder.newest_step <= run.step:
+        folder.save(run)
 
 
 def _steps(run: Run, folder: Folder | None) -> Generator[TrainingState, None, None]:
-    watch, every = Watch(), 1 if run.device.type == "cpu" else CHECK_EVERY
+    every = 1 if run.device.type == "cpu" else CHECK_EVERY
     looks = run.device.type != "meta"
     kept = run.state()  # what a divergence falls back to
-    noted, count = 0.0, 0
-    while run.step < run.steps:
-        loss = run.loss()
-        seen = loss.detach()
-        watch.add(seen)
-        last = run.step + 1 == run.steps
-        if looks and (run.step % every == 0 or last):
-            total, number, wrong = watch.look()
-            if wrong:
-                raise _back(run, kept, folder, TrainingDiverged(run.step + 1, int(kept["step"]), f"loss {wrong}"))
-            noted, count = noted + total, count + number
-            if run.step % KEEP_EVERY == 0 and run.step > int(kept["step"]):
-                kept = run.state(undrawn=1)  # weights whose loss is finite
-        run.descend(loss)
-        # whether the weights are sound shows in the next step's loss; the last step has none
-        if last and not run.finite():
-            what = "weights were not finite any more"
-            raise _back(run, kept, folder, TrainingDiverged(run.step, int(kept["step"]), what))
-        if folder is not None:
-            if count and (run.step % NOTE_EVERY == 0 or last):
-                folder.note(run, noted / count)
-                noted, count = 0.0, 0
-            if last or (run.step % folder.save_every == 0 and run.finite()):
-                folder.save(run)
-        yield TrainingState(run.step, seen, run)
+    try:
+        while run.step < run.steps:
+            loss = run.loss()
+            seen = loss.detach()
+            last = run.step + 1 == run.steps
+            if looks and (run.step % every == 0 or last):
+                closely = run.step % CHECK_EVERY == 0
+                if wrong := run.wrong(seen, closely=closely):
+                    raise _back(run, kept, folder, run.step + 1, f"loss {wrong}")
+                if closely and run.step % KEEP_EVERY == 0 and run.step > int(kept["step"]) and not run.watch.suspicious:
+                    kept = run.state()  # weights whose loss is sound
+            run.descend(loss)
+            # whether the weights are sound shows in the next step's loss; the last step has none
+            if last and not run.finite():
+                raise _back(run, kept, folder, run.step, "weights were not finite any more")
+            noted = run.watch.mean() if run.step % NOTE_EVERY == 0 or last else None
+            if folder is not None:
+                if noted is not None:
+                    folder.note(run, noted)
+                if last or run.step % folder.save_every == 0:
+                    _save(run, folder)
+            yield TrainingState(run.step, seen, run)
+    except BaseException:  # also an interrupt, anywhere
+        if not run.whole:
+            run.restore(kept)
+        raise
 
 
-def _back(run: Run, kept: dict[str, Tensor], folder: Folder | None, diverged: TrainingDiverged) -> TrainingDiverged:
-    """`diverged`, with `run` and its checkpoint back at the `kept` state (which is bad if it never had a good one)."""
+def _back(run: Run, kept: dict[str, Tensor], folder: Folder | None, step: int, what: str) -> TrainingDiverged:
+    """What to raise, with `run` and its checkpoint back at the `kept` state (which is bad if it never had a good one)."""
     run.restore(kept)
-    if folder is not None and run.finite():
-        folder.save(run)
-    return diverged
+    with suppress(NotSaved):
+        _save(run, folder, back=True)
+    return TrainingDiverged(step, run.step, what)
 
 
 def _conditional(denoiser: NetworkDenoiser, data: DataSet, asked: bool | None) -> bool:

@@ -16,18 +16,21 @@ from .batches import batches
 from .blocks import Blocks
 from .ema import EMA
 from .fingerprint import fingerprint
-from .power_averages import PowerAverages
 from .settings import Settings
+from .watch import Watch
 
 _OBJECTIVE = "objective/"  # where a state keeps what the objective has learned
-_AVERAGES = "averages/"  # and those that a length can be chosen of afterwards
 
 
 class Run:
-    """A denoiser being trained on data: weights, their averages, the optimiser's moments, the step, the random
+    """A denoiser being trained on data: weights, their average, the optimiser's moments, the step, the random
     streams, and what the objective itself has learned.
 
     Two streams: one draws data (on the CPU), one draws times and noise (on the device).
+
+    Attributes:
+        whole: False while an update is under way: some weights have had it, and some have not.
+        watch: judges the losses.
     """
 
     def __init__(
@@ -74,13 +77,22 @@ class Run:
         fused = device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=fused)
         self.ema = EMA(denoiser, settings.ema)
-        self.averages = PowerAverages(denoiser, settings.averages)
+        self.watch, self.whole = Watch(), True
+        self._undrawn = 0  # 1 with a batch in hand that no update has seen yet
+        self._answer = self._due = torch.empty(0)
 
     def loss(self) -> Tensor:
         """The loss of a fresh batch, with gradients."""
         batch, labels = self.blocks.draw()
+        self._undrawn = 1
         answer = self.denoiser.answer_to(batch.shown, batch.level, labels)
+        self._answer, self._due = answer.detach(), batch.due
         return self.objective.loss_of(batch, answer, self.denoiser)
+
+    def wrong(self, loss: Tensor, *, closely: bool) -> str:
+        """What is wrong with the `loss` in hand or those before it, or ""; waits for the device. `closely` also looks at
+        what the network answered."""
+        return self.watch.wrong(loss) or (self.watch.exploded(self._answer, self._due) if closely else "")
 
     def descend(self, loss: Tensor) -> None:
         """One step of the optimiser and of the average, against the gradient of `loss`."""
@@ -89,35 +101,35 @@ class Run:
         loss.backward()  # type: ignore[no-untyped-call]
         if self.settings.clip_gradient is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_gradient)
+        self.whole = False
         self.step += 1
         rate = self.settings.learning_rate(self.step, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.ema.update(self.step)
-        self.averages.update(self.step)
+        self.watch.add(loss.detach())
+        self._undrawn, self.whole = 0, True
 
     def finite(self) -> bool:
-        """Whether no weight, and none of the averages, is nan or inf. In a dry run (meta) nobody knows: True."""
+        """Whether no weight, and none of the average, is nan or inf. In a dry run (meta) nobody knows: True."""
         if self.device.type == "meta":
             return True
-        averaged = (*self.ema.module.parameters(), *self.averages.parameters())
-        return all(bool(p.isfinite().all()) for p in (*self.parameters, *averaged))
+        return all(bool(p.isfinite().all()) for p in (*self.parameters, *self.ema.module.parameters()))
 
-    def state(self, *, undrawn: int = 0) -> dict[str, Tensor]:
-        """A copy of all that changes, by name, on the CPU: weights/, ema/, exp_avg/, exp_avg_sq/, streams/ and step;
-        averages/ where any are followed, objective/ where the objective learns. With `undrawn` = 1 the batch in hand is still to come."""
+    def state(self) -> dict[str, Tensor]:
+        """A copy of all that changes, by name, on the CPU: weights/, ema/, exp_avg/, exp_avg_sq/, streams/, losses and step;
+        objective/ where the objective learns. It is that after the last update: a batch in hand is still to come."""
         named = {f"weights/{k}": v for k, v in self.denoiser.state_dict().items()}
         named |= {f"ema/{k}": v for k, v in self.ema.module.state_dict().items()}
-        named |= {f"{_AVERAGES}{k}": v for k, v in self.averages.state().items()}
         named |= {f"{_OBJECTIVE}{k}": v for k, v in self.objective.state(self.denoiser.schedule).items()}
         for name, parameter in self._named_parameters():
             for moment in ("exp_avg", "exp_avg_sq"):
                 value = self.optimizer.state.get(parameter, {}).get(moment)
                 named[f"{moment}/{name}"] = torch.zeros_like(parameter) if value is None else value
         copied = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in named.items()}
-        copied |= {f"streams/{k}": v for k, v in self.blocks.state(undrawn=undrawn).items()}
-        return copied | {"step": torch.tensor(self.step)}
+        copied |= {f"streams/{k}": v for k, v in self.blocks.state(undrawn=self._undrawn).items()}
+        return copied | {"losses": self.watch.state(), "step": torch.tensor(self.step)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up a `state` of a run with the same network. Raises ValueError if the tensors do not match.
@@ -129,11 +141,9 @@ class Run:
         for name in expected.keys() | found.keys():
             if expected.get(name) != found.get(name):
                 raise ValueError(f"{name} is {_shape(found.get(name))}, where {_shape(expected.get(name))} is due.")
-        self.averages.check(_part(state, _AVERAGES), int(state["step"]))
         self.denoiser.load_state_dict(_part(state, "weights/"))
         self.ema.module.load_state_dict(_part(state, "ema/"))
         self.step = int(state["step"])
-        self.averages.restore(_part(state, _AVERAGES), self.step)
         objective = {k: v for k, v in state.items() if _OBJECTIVE in k}
         same = {k: v.shape for k, v in own.items() if _OBJECTIVE in k} == {k: v.shape for k, v in objective.items()}
         if same:
@@ -148,6 +158,8 @@ class Run:
                 **{m: state[f"{m}/{name}"].to(self.device, copy=True) for m in ("exp_avg", "exp_avg_sq")},
             }
         self.blocks.restore(_part(state, "streams/"))
+        self.watch.restore(state["losses"])
+        self._undrawn, self.whole = 0, True
 
     def _named_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
         own = [(name, p) for name, p in self.denoiser.named_parameters() if p.requires_grad]
@@ -183,7 +195,7 @@ def _streams(generator: Generator | None, device: torch.device) -> tuple[Generat
 
 def _of_network(key: str) -> bool:
     """Whether a tensor of this name must be there to go on."""
-    return not key.startswith(("streams/", _AVERAGES)) and _OBJECTIVE not in key
+    return not key.startswith("streams/") and _OBJECTIVE not in key
 
 
 def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

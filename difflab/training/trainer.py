@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +30,9 @@ from ..schedules import Schedule
 from .checkpoint import save
 from .curve import LossCurve
 from .ema import clone
-from .loop import CHECK_EVERY, TrainingDiverged, TrainingState, begun, continued
+from .faults import NotSaved, TrainingDiverged, TrainingOutOfMemory
+from .loop import CHECK_EVERY, TrainingState, begun, continued
+from .runs import enrol
 from .settings import Settings, whole
 from .threads import limit_torch_threads
 
@@ -45,6 +48,7 @@ class Trainer:
         on_step: called in the training thread after every step; must be quick. If it raises, training fails with its
             message.
         threads: torch threads of the training thread, 1 or more; None leaves torch's default. Other threads are not affected.
+        name: how `difflab.runs()` calls it; that of its folder, or the data's with a number, if None.
         options: of `train`, folder and resume included; checked at once.
 
     `denoiser` is moved and changed by the training; evaluate a `snapshot()` instead. All methods may be called from any
@@ -66,8 +70,11 @@ class Trainer:
         steps: int,
         on_step: Callable[[TrainingState], object] | None = None,
         threads: int | None = 1,
+        name: str | None = None,
         **options: Any,
     ) -> None:
+        if name is not None and not (isinstance(name, str) and name and name.isprintable()):
+            raise ValueError(f"name must be one line of text, or None, but got {name!r}.")
         if threads is not None:
             whole("threads", threads, least=1, most=_MOST_THREADS)
         self._run, self._folder = begun(denoiser, data, steps=steps, **options)
@@ -82,6 +89,8 @@ class Trainer:
         self._pause = self._stop = self._between = False
         self._visitors = 0  # threads that want the run for themselves between two steps
         self._thread: threading.Thread | None = None
+        number = enrol(self)
+        self.name = name or (f"{data.name} {number}" if self.folder is None else self.folder.name)
 
     def start(self) -> None:
         """Begin, or go on after a pause. RuntimeError once training has ended."""
@@ -161,6 +170,11 @@ class Trainer:
         return self._run.denoiser
 
     @property
+    def folder(self) -> Path | None:
+        """The directory that it writes into."""
+        return None if self._folder is None else self._folder.path
+
+    @property
     def settings(self) -> Settings:
         return self._run.settings
 
@@ -213,14 +227,14 @@ class Trainer:
             if self._threads is not None:
                 limit_torch_threads(self._threads)
             end = self._train()
-        except TrainingDiverged as diverged:
-            error = str(diverged)
-        except Exception as failure:  # a thread's traceback shows nowhere in a notebook
+        except (TrainingDiverged, TrainingOutOfMemory, NotSaved) as failure:
+            error = str(failure)
+        except BaseException as failure:  # a thread's traceback shows nowhere in a notebook
             error = f"Training failed at step {self.step + 1}: {type(failure).__name__}: {_one_line(failure)}"
         try:
             self._loop.close()  # writes what its folder lacks
         except Exception as failure:
-            end, error = "failed", error or f"The last checkpoint could not be written: {_one_line(failure)}"
+            end, error = "failed", error or _one_line(failure)
         with self._turn:
             self._read_losses()
             self.step = self._run.step
@@ -281,5 +295,5 @@ def _stop_if_alive(trainer: weakref.ref[Trainer]) -> None:
         alive.stop()
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or ["no message"])[0]

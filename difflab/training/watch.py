@@ -1,44 +1,68 @@
-"""Whether a training is still sane: its losses are finite, and not a thousand times what they were."""
+"""Whether a training is still sane: its losses are finite, and its network answers nothing out of all proportion.
+
+A loss alone does not tell: weightings that grow towards the data have batches a thousand times as heavy as others. So an
+explosion is looked for where no weight counts, in the network's own answer F beside what is due: |F - due|^2 / |due|^2 is 1
+for a network that answers 0, and of that order for every network that was drawn with care, whatever the schedule, the
+prediction and the weighting.
+"""
 
 from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
-_WINDOW = 25  # losses whose mean is judged: single ones are wild under weightings that grow towards the data
-_EXPLODED = 1000.0  # times the mean of the first window
+LOOKS = 3  # in a row: of batches of one example, single ones may be wild
+_EXPLODED = 1000.0  # times what it was at first, or 1 if that was less
 
 
 class Watch:
-    """Takes in losses without waiting for the device; `look` waits and judges."""
+    """Takes in losses without waiting for the device, for `mean`; `wrong` and `exploded` wait, and judge."""
 
     def __init__(self) -> None:
-        self._sum: Tensor | None = None  # nan and inf stay in a sum
+        self._sum: Tensor | float = 0.0  # since the last `mean`; nan and inf stay in it
         self._count = 0
-        self._window, self._in_window = 0.0, 0
         self._first: float | None = None
+        self._strikes = 0
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether the last look saw what, seen again, is an explosion."""
+        return self._strikes > 0
+
+    def wrong(self, loss: Tensor) -> str:
+        """What is wrong with the losses up to `loss`, that of the step in hand, or ""."""
+        return "" if math.isfinite(float(self._sum + loss)) else "was not finite"
+
+    def exploded(self, answer: Tensor, due: Tensor) -> str:
+        """What is wrong with a network's `answer` to a batch, or ""."""
+        error, size = torch.stack([(answer - due).square().sum(), due.square().sum()]).tolist()
+        excess = error / size if size > 0 else float(error > 0)  # nothing is due: that happens to points at 0 alone
+        if self._first is None:
+            self._first = max(excess, 1.0)
+        self._strikes = self._strikes + 1 if excess > _EXPLODED * self._first else 0
+        return "" if self._strikes < LOOKS else f"exploded to {excess:.2g} times that of a network which answers 0"
 
     def add(self, loss: Tensor) -> None:
-        """`loss` of a step, a scalar without gradients."""
-        self._sum = loss if self._sum is None else self._sum + loss
+        """`loss` of a step that is done, a scalar without gradients."""
+        self._sum = self._sum + loss
         self._count += 1
 
-    def look(self) -> tuple[float, int, str]:
-        """(sum of the losses since the last look, their number, what is wrong or "")."""
-        if self._sum is None:
-            return 0.0, 0, ""
-        total, count = float(self._sum), self._count
-        self._sum, self._count = None, 0
-        if not math.isfinite(total):
-            return total, count, "was not finite"
-        self._window += abs(total)
-        self._in_window += count
-        if self._in_window < _WINDOW:
-            return total, count, ""
-        mean, self._window, self._in_window = self._window / self._in_window, 0.0, 0
-        if self._first is None:
-            self._first = mean
-        elif mean > _EXPLODED * max(self._first, 1e-12):
-            return total, count, f"exploded to {mean:.3g}, from {self._first:.3g} at first,"
-        return total, count, ""
+    def mean(self) -> float | None:
+        """The mean of the losses since it was asked last; None if there was none, or in a dry run (meta)."""
+        known = self._count > 0 and not (isinstance(self._sum, Tensor) and self._sum.is_meta)
+        mean = float(self._sum) / self._count if known else None
+        self._sum, self._count = 0.0, 0
+        return mean
+
+    def state(self) -> Tensor:
+        """(2,) float64: the sum and the number of the losses that the next `mean` will be of. Zeros in a dry run (meta)."""
+        if isinstance(self._sum, Tensor) and self._sum.is_meta:
+            return torch.zeros(2, dtype=torch.float64)
+        return torch.tensor([float(self._sum), self._count], dtype=torch.float64)
+
+    def restore(self, state: Tensor) -> None:
+        """Take up a `state`; what is usual is measured anew."""
+        self._sum, self._count = float(state[0]), int(state[1])
+        self._first, self._strikes = None, 0

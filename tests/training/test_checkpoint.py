@@ -31,7 +31,9 @@ def test_reading_leaves_the_global_random_stream(trained):
 
 def test_it_is_a_plain_safetensors_file_without_a_pickle(trained):
     tensors = safetensors.torch.load_file(trained[1])
-    assert {name.split("/")[0] for name in tensors} == {"weights", "ema", "exp_avg", "exp_avg_sq", "streams", "step"}
+    assert {name.split("/")[0] for name in tensors} == {
+        "weights", "ema", "exp_avg", "exp_avg_sq", "streams", "losses", "step"
+    }  # fmt: skip
 
 
 def test_no_length_of_the_header_is_mistaken_for_a_pickle(trained, rewritten):

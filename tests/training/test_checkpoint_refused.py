@@ -89,7 +89,7 @@ def test_another_program_s_safetensors_file_is_refused(tmp_path):
 
 
 def test_a_newer_format_asks_to_upgrade(trained, rewritten):
-    refused(rewritten(trained[1], difflab='{"what": "checkpoint", "format": 2}'), "newer difflab .format 2.*upgrade")
+    refused(rewritten(trained[1], difflab='{"what": "checkpoint", "format": 3}'), "newer difflab .format 3.*upgrade")
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_a_checkpoint_is_rewritten_on_the_way_and_at_the_end(tmp_path):
         state = next(states)
         seen.append(load(path).step if path.exists() else None)
     assert seen == [None, None, 3, 3, 3, 6, 7]
-    assert sorted(p.name for p in path.parent.iterdir() if p.name != "lock") == [
+    assert sorted(p.name for p in path.parent.iterdir() if p.name not in ("lock", "writer")) == [
         "checkpoint-000000006.safetensors",
         "checkpoint.safetensors",
         "metrics.csv",
