@@ -95,6 +95,10 @@ class FiniteSet(DataSet):
         """What each example comes with: the labels, int64 (N,), or the vectors, float32 (N, d), or None."""
         return self.vectors if self.labels is None else self.labels
 
+    def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The examples of these numbers, (n,): float32 (n, *shape), and their labels or vectors, or None."""
+        return self.x[index], None if self.conditions is None else self.conditions[index]
+
     def sample_labelled(self, n: int, generator: Generator | None = None) -> tuple[Tensor, Tensor | None]:
         """`n` examples drawn with replacement, and their labels or vectors."""
         import torch

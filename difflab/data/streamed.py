@@ -54,13 +54,18 @@ class Source(ABC):
         """The examples of these numbers, int64 (n,): float32 (n, *shape), and their labels, int64 (n,), vectors,
         float32 (n, d), or None. May be called from several threads."""
 
+    def fetch_settled(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """As `fetch`, and the same each time: what tells this data from other. Differs where examples are augmented at
+        random."""
+        return self.fetch(index)
+
 
 class Streamed(DataSet):
     """The examples of a source, each as likely as the other, fetched as they are drawn.
 
     Args:
         source: where they come from.
-        measured: how many examples, drawn without replacement with a fixed seed, `sigma_data`, `second_moment` and, where
+        measured: how many examples, drawn with a fixed seed, `sigma_data`, `second_moment` and, where
             the source does not know it, `range` are measured on; fewer where they would take more than 64 MiB, all of them
             where there are no more. A measured range is theirs: other examples may lie outside.
 
@@ -79,10 +84,8 @@ class Streamed(DataSet):
         self.classes, self.vector = source.classes, source.vector
         if self.levels is not None and source.range is None:
             raise ValueError(f"{self.levels} levels need a range from the lowest to the highest value; give range=.")
-        count = min(len(self), measured, max(1, _MEASURED_NUMBERS // self.dim))
-        self.measured = np.sort(np.random.default_rng(0).choice(len(self), count, replace=False))
         self._stated = source.range
-        x, labels = self.fetch(self.measured)
+        x, labels = self.some(min(measured, max(1, _MEASURED_NUMBERS // self.dim)))
         if labels is not None and self.classes is None and self.vector is None:
             raise ValueError(f"How many classes {self.name} has is not known before all is read: give classes=.")
         if self.levels is not None and source.range is not None and not on_levels(x, self.levels, source.range):
@@ -100,26 +103,37 @@ class Streamed(DataSet):
 
     def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """The examples of these numbers, (n,): float32 (n, *shape), and their labels or vectors, or None."""
-        x, labels = self.source.fetch(index)
-        self._check_examples(index, x)
-        if self.classes is not None and (labels is None or np.any((labels < 0) | (labels >= self.classes))):
+        return self._checked(index, *self.source.fetch(index))
+
+    def some(self, count: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """About `count` examples with what they come with, always the same ones; all of them where there are no more."""
+        if count >= len(self):
+            index = np.arange(len(self))
+        else:  # RandomState's draws are the same in all versions of numpy
+            index = np.unique(np.random.RandomState(0).randint(len(self), size=count, dtype=np.int64))
+        return self._checked(index, *self.source.fetch_settled(index))
+
+    def _checked(
+        self, index: np.ndarray, x: np.ndarray, labels: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        if x.shape != (len(index), *self.shape):
+            raise ValueError(f"{self.name} gave {x.shape} for {len(index)} examples of the shape {self.shape}.")
+        x = np.asarray(x, np.float32)
+        rows = x.reshape(len(x), self.dim)
+        self._refuse_any(index, ~np.isfinite(rows).all(1), "has nan or inf")
+        if self._stated is not None:
+            low, high = (np.float32(end) for end in self._stated)
+            outside = np.any((rows < low) | (rows > high), axis=1)
+            self._refuse_any(index, outside, f"lies outside the range {self._stated}")
+        if self.classes is not None and not _are_labels(labels, len(x), self.classes):
             raise ValueError(f"The labels of {self.name} must be whole numbers from 0 to {self.classes - 1}.")
-        if self.vector is not None and (labels is None or not np.all(np.isfinite(labels))):
+        if self.vector is not None and not _are_vectors(labels, len(x), self.vector):
             raise ValueError(f"The vectors of {self.name} must be {self.vector} finite numbers for each example.")
         return x, labels
 
-    def _check_examples(self, index: np.ndarray, x: np.ndarray) -> None:
-        rows = x.reshape(len(x), -1)
-        wrong = ~np.isfinite(rows).all(1)
+    def _refuse_any(self, index: np.ndarray, wrong: np.ndarray, what: str) -> None:
         if wrong.any():
-            raise ValueError(f"Example {index[wrong.argmax()]} of {self.name} has nan or inf.")
-        if self._stated is not None and len(rows):
-            low, high = self._stated
-            wrong = (rows.min(1) < np.float32(low)) | (rows.max(1) > np.float32(high))
-            if wrong.any():
-                raise ValueError(
-                    f"Example {index[wrong.argmax()]} of {self.name} lies outside the range {self._stated}."
-                )
+            raise ValueError(f"Example {index[wrong.argmax()]} of {self.name} {what}.")
 
     def sample_labelled(self, n: int, generator: Generator | None = None) -> tuple[Tensor, Tensor | None]:
         """`n` examples drawn with replacement, and their labels: those that a `FiniteSet` of all would draw."""
@@ -135,6 +149,14 @@ class Streamed(DataSet):
         check_seed(seed)
         x, labels = self.fetch(np.random.default_rng(seed).integers(len(self), size=n))
         return x, None if labels is None or self.classes is None else labels.astype(np.uint8)
+
+
+def _are_labels(given: np.ndarray | None, count: int, classes: int) -> bool:
+    return given is not None and given.shape == (count,) and bool(np.all((given >= 0) & (given < classes)))
+
+
+def _are_vectors(given: np.ndarray | None, count: int, vector: int) -> bool:
+    return given is not None and given.shape == (count, vector) and bool(np.all(np.isfinite(given)))
 
 
 def held(source: Source, memory_limit: int) -> FiniteSet | Streamed:

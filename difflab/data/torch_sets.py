@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +38,7 @@ def from_torch(
     image of Pillow's, which become (C, H, W), 256 levels on [-1, 1]. All must have one shape: resizing is a transform's work.
 
     A Dataset that draws at random in `__getitem__`, to augment, is read once where it fits into memory; `memory_limit=0` asks
-    it again each time. What it draws from is its own, so that such a run is not continued to the bit.
+    it again each time. What it draws from is its own, so that a resumed run goes on with other draws than an unbroken one.
 
     Args:
         classes: how many labels there are; by default `len(dataset.classes)` where it has those, as torchvision's have, else
@@ -82,7 +85,8 @@ class TorchSource(Source):
         self._turn = threading.Semaphore(threads)
         if len(self) < 1:
             raise ValueError(f"{self.name} has no items.")
-        x, condition = self._item(0)
+        with _seeded():
+            x, condition = self._item(0)
         self.shape, self._kind = x.shape, x.dtype
         self._condition, self._is_class = _kind_of(condition), isinstance(condition, int)
         self.levels = checked_levels(levels)
@@ -111,6 +115,10 @@ class TorchSource(Source):
             return x, np.array(conditions, np.int64)
         return x, None if self.vector is None else np.array(conditions, np.float32).reshape(len(index), self.vector)
 
+    def fetch_settled(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        with _seeded():
+            return self.fetch(index)
+
     def _like_the_first(self, i: int) -> tuple[np.ndarray, int | np.ndarray | None]:
         x, condition = self._item(i)
         if x.shape != self.shape or x.dtype != self._kind:
@@ -133,6 +141,23 @@ class TorchSource(Source):
             )
         x = _example(given, f"Item {i} of {self.name}")
         return x, _condition(rest[0], f"The condition of item {i} of {self.name}") if rest and self._labelled else None
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """Inside, the streams that augmentations draw from begin at one place; after it they go on as if nothing had been."""
+    import torch
+
+    before = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        try:
+            random.seed(0)
+            np.random.seed(0)
+            torch.manual_seed(0)
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
 
 
 def _example(given: Any, what: str) -> np.ndarray:
