@@ -6,6 +6,7 @@ Any other module does as well, directly or, if it is called in another way, `Ada
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 from torch import nn
@@ -19,7 +20,7 @@ from .sizes import check_sizes
 from .unet import UNet
 
 NETWORKS: dict[str, type[nn.Module]] = {"MLP": MLP, "UNet": UNet, "DiT": DiT}
-_POSITIONS = {"UNet": 256, "DiT": 64}  # patches that two cores are enough for
+_IMAGES, _PATCHES = ("UNet", "DiT"), 64  # about as many as two cores are enough for
 
 __all__ = ["MLP", "NETWORKS", "Adapted", "DiT", "UNet", "network_for", "network_from"]
 
@@ -28,8 +29,8 @@ def network_for(data: DataSet, *, network: str | None = None, conditional: bool 
     """The network that fits `data`: a U-Net for images that can be cut into patches, an MLP else, or the one named
     `network`; with the data's classes or vectors as its condition if `conditional`.
 
-    `options` go to the network (`width`, ...). Without `patch`, patches have the smallest side, from 2, with which there are
-    at most 256 of them for a U-Net, and 64 for a DiT.
+    `options` go to the network (`width`, ...). Without `patch`, an image is cut into about 64 patches, each of a side of 2
+    or more: 2 for 8x8 digits, 4 for 28x28 and 32x32.
 
     Raises ValueError if `conditional` and the data has neither, for an unknown name or option, and for a network of
     images where the data is none.
@@ -47,14 +48,13 @@ def network_for(data: DataSet, *, network: str | None = None, conditional: bool 
 
 
 def _patch(data: DataSet, network: str) -> int | None:
-    """The smallest patch that leaves a network of images few enough of them; None where none does, or for another network."""
-    if not data.is_image or not isinstance(network, str) or network not in _POSITIONS:
+    """The side of patches that leaves a network of images about as many as it should have; None where none does, or for
+    another network."""
+    if not data.is_image or network not in _IMAGES:
         return None
     rows, columns = data.shape[1:]
-    for p in range(2, min(rows, columns) // 2 + 1):
-        if rows % p == columns % p == 0 and rows * columns <= _POSITIONS[network] * p**2:
-            return p
-    return None
+    sides = [p for p in range(2, min(rows, columns) // 2 + 1) if rows % p == columns % p == 0]
+    return min(sides, key=lambda p: abs(math.log(rows * columns / p**2 / _PATCHES)), default=None)
 
 
 def network_from(name: str, config: dict[str, Any]) -> nn.Module:
