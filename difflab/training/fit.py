@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..data import DataSet
 from ..denoisers.network import NetworkDenoiser
+from .faults import TrainingInterrupted
+from .interrupts import HeldBack
 from .loop import TrainingState, begun, continued
 
 _SHOW_EVERY = 20  # steps between looks at the loss
@@ -16,22 +19,30 @@ def fit(
 ) -> NetworkDenoiser:
     """Train to the end and return the averaged denoiser. `options` are those of `train`. A progress bar needs tqdm.
 
-    An interrupt leaves the last checkpoint in `folder=`, and `denoiser` with what it had learned.
+    An interrupt ends it after the step in hand: `folder=` has a checkpoint of that step, `denoiser` its weights, and the
+    TrainingInterrupted that is raised has their average as its `denoiser`. Raises as `train`.
     """
-    run, folder = begun(denoiser, data, steps=steps, **options)
-    states = continued(run, folder)
-    if progress:
-        states = _shown(states, run.step, steps)
-    for _ in states:
-        pass
+    with (
+        HeldBack() as interrupt
+    ):  # from here on: torch's optimisers take seconds to import, and break if that is cut short
+        run, folder = begun(denoiser, data, steps=steps, **options)
+        states = continued(run, folder)
+        try:
+            for _ in _shown(states, run.step, steps) if progress else states:
+                if interrupt.pressed and run.step < steps:
+                    raise KeyboardInterrupt
+        except TrainingInterrupted:
+            raise
+        except KeyboardInterrupt:
+            states.close()  # writes what `folder` lacks
+            raise TrainingInterrupted(run, None if folder is None else folder.checkpoint) from None
     return run.ema.module
 
 
-def _shown(states: Any, done: int, steps: int) -> Any:
+def _shown(states: Iterator[TrainingState], done: int, steps: int) -> Iterator[TrainingState]:
     from tqdm.auto import tqdm
 
     with tqdm(total=steps, initial=done, unit="step") as bar:
-        state: TrainingState
         for state in states:
             bar.update()
             if state.step % _SHOW_EVERY == 0:
