@@ -27,7 +27,7 @@ NAMES: dict[str, Callable[..., DataSet]] = {
     "cifar10": cifar10,
 }
 #: options that name a file or a folder: what a relative one is relative to is for the caller to say
-PATHS = ("path", "root", "labels", "vectors")
+PATHS = frozenset({"path", "root", "labels", "vectors"})
 
 
 def maker(name: str) -> Callable[..., DataSet]:

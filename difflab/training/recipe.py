@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..data import DataSet
-from ..data.names import maker
+from ..data.names import PATHS, maker
 from ..denoisers.network import NetworkDenoiser
 from ..schedules import Schedule, schedule_from
 from .settings import Settings, whole
@@ -59,7 +59,9 @@ class Recipe:
 def read(path: str | PathLike[str]) -> Recipe:
     """The recipe in the file at `path`.
 
-        [data]      name = "digits" | "moons" | "ring" | "grid" | "random", and what that data takes
+        [data]      name = "digits" | "mnist-5k" | "moons" | "ring" | "grid" | "random" | "folder" | "array" | "mnist" |
+                    "cifar10", and what that data takes: numbers, or, of the last four, path, root, size, labels, ...; paths
+                    are relative to the folder that the recipe lies in
         [schedule]  name = "VPCosine" or another of `difflab.schedules.SCHEDULES`, and its parameters: numbers, lists
                     (Tabulated) or, for a schedule within it, a table of this kind: [schedule.base] (ZeroTerminalSNR)
         [model]     prediction = "v" | "eps" | "x0" | "velocity" | "edm", conditional, seed, network = "MLP" | "UNet" |
@@ -76,9 +78,15 @@ def tables_in(path: str | PathLike[str]) -> dict[str, Any]:
     """The tables in the file at `path`, as `recipe_from` takes them. Raises as `read`, but for what they say."""
     path = Path(path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path.name} is not TOML: {error}.") from error
+    data = tables.get("data")
+    if isinstance(data, dict):
+        for key in PATHS & data.keys():
+            if isinstance(data[key], str):
+                data[key] = str((path.parent / Path(data[key]).expanduser()).absolute())
+    return tables
 
 
 def recipe_from(tables: dict[str, Any], name: str = "recipe") -> Recipe:
@@ -95,18 +103,12 @@ def recipe_from(tables: dict[str, Any], name: str = "recipe") -> Recipe:
         raise
     except MemoryError as error:
         raise RecipeError(f"{name}: this does not fit into memory.") from error
-    except ValueError as error:
+    except (ValueError, ImportError, OSError) as error:
         raise RecipeError(f"{name}: {error}") from error
 
 
 def _recipe(name: str, tables: dict[str, dict[str, Any]]) -> Recipe:
-    data_table = {"name": "digits"} | tables.get("data", {})
-    make = maker(data_table.pop("name"))
-    knobs = inspect.signature(make).parameters
-    _refuse_unknown(name, "data.", data_table, set(knobs))
-    for key, value in data_table.items():
-        _check_knob(f"data.{key}", value, knobs[key].default)
-    data = make(**data_table)
+    data = _data(name, {"name": "digits"} | tables.get("data", {}))
 
     schedule = _schedule({"name": "VPCosine"} | tables.get("schedule", {}))
 
@@ -132,6 +134,23 @@ def _recipe(name: str, tables: dict[str, dict[str, Any]]) -> Recipe:
     seed = training.pop("seed", 0)
     whole("training.seed", seed, 0, _LARGEST_SEED)
     return Recipe(data, denoiser, training, seed)
+
+
+def _data(name: str, table: dict[str, Any]) -> DataSet:
+    """The data set that a table names, made with what stands beside the name."""
+    make = maker(table.pop("name"))
+    knobs = inspect.signature(make).parameters
+    _refuse_unknown(name, "data.", table, set(knobs))
+    for key, knob in knobs.items():
+        if knob.default is inspect.Parameter.empty and key not in table:
+            raise RecipeError(f"{name}: data.{key} is missing, and this data needs it.")
+    from_files = not PATHS.isdisjoint(knobs)  # those check their options themselves
+    for key, value in table.items():
+        if key in PATHS and not isinstance(value, str):
+            raise RecipeError(f"{name}: data.{key} must be a path, but got {value!r}.")
+        if not from_files:
+            _check_knob(f"data.{key}", value, knobs[key].default)
+    return make(**table)
 
 
 def _schedule(table: dict[str, Any]) -> Schedule:

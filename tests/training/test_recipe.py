@@ -165,3 +165,64 @@ def test_refused_in_one_sentence(tmp_path, text, sentence):
     words = ("unhashable", "operand", "argument", "invalid literal", "Error", "NoneType")  # Python's own
     assert not any(word in str(caught.value) for word in words)
     assert "recipe.toml" in str(caught.value)
+
+
+def images(folder):
+    import numpy as np
+    from PIL import Image
+
+    for i in range(6):
+        path = folder / "images" / str(i % 2) / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((10, 12), 40 * i, np.uint8)).save(path)
+
+
+def test_data_from_files_lies_where_the_recipe_says_beside_itself(tmp_path, monkeypatch):
+    import numpy as np
+
+    from difflab.data import FiniteSet, Streamed
+
+    images(tmp_path)
+    np.savez(tmp_path / "x.npz", x=np.arange(12.0).reshape(6, 2), vectors=np.ones((6, 3)))
+    np.save(tmp_path / "x.npy", np.arange(12.0).reshape(6, 2))
+    np.save(tmp_path / "labels.npy", np.arange(6) // 2)
+    monkeypatch.chdir(tmp_path.parent)  # the working directory is another
+
+    def data(text):
+        return read(written(tmp_path, f"training.steps = 3\n[data]\n{text}")).data
+
+    folder = data("name = 'folder'\npath = 'images'\nsize = 8")
+    assert (folder.shape, folder.classes, folder.name) == ((1, 8, 8), 2, "images")
+    assert isinstance(folder, FiniteSet)
+    assert isinstance(data("name = 'folder'\npath = 'images'\nmemory_limit = 0"), Streamed)
+    assert data("name = 'array'\npath = 'x.npz'").vector == 3
+    array = data(f"name = 'array'\npath = '{tmp_path}/x.npy'\nlabels = 'labels.npy'\nrange = [0, 22]\nlevels = 23")
+    assert (array.classes, array.range, array.levels) == (3, (0.0, 22.0), 23)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("name = 'folder'", "data.path is missing, and this data needs it"),
+        ("name = 'mnist'", "data.root is missing"),
+        ("name = 'folder'\npath = 3", "data.path must be a path, but got 3"),
+        ("name = 'folder'\npath = 'none'", "There is no folder .*none"),
+        ("name = 'array'\npath = 'none.npy'", "There is no file .*none.npy"),
+        ("name = 'folder'\npath = 'images'\nsize = 'x'", "size must be a whole number from 1 to .* got 'x'"),
+        (
+            "name = 'folder'\npath = 'images'\ncolour = 3",
+            "data.colour is not known; choose from channels, memory_limit, path",
+        ),
+        ("name = 'folder'\npath = 'images'\nmemory_limit = '1'", "memory_limit must be .* got '1'"),
+        ("name = 'mnist'\nroot = '.'\ndownload = 'yes'", "download must be True or False, but got 'yes'"),
+        ("name = 'cifar10'\nroot = '.'", "CIFAR10 is loaded by torchvision, which is missing"),
+    ],
+)
+def test_data_from_files_is_refused_in_one_sentence(tmp_path, monkeypatch, text, sentence):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    images(tmp_path)
+    with pytest.raises(RecipeError, match=f"recipe.toml: .*{sentence}") as caught:
+        read(written(tmp_path, f"training.steps = 3\n[data]\n{text}"))
+    assert "\n" not in str(caught.value)
