@@ -197,7 +197,7 @@ def test_training_needs_no_float64_on_the_device(data, without_float64):
         run = prepare(network_of(data, VPCosine()), data, steps=3, batch=8, device="meta", label_dropout=0.5)
         for _ in range(2):
             run.descend(run.loss())
-        assert run._no_label.device == META
+        assert run.blocks.unlabelled.device == META
         saved = run.state()
     assert saved["step"].device.type == "cpu"
 
