@@ -149,7 +149,7 @@ def _positions(rows: int, columns: int, width: int) -> Tensor:
     row, column = (torch.arange(n, dtype=torch.float64, device="cpu")[:, None] * rates for n in (rows, columns))
     by_row, by_column = (torch.cat([a.sin(), a.cos()], dim=1) for a in (row, column))
     whole = torch.cat([by_row.repeat_interleave(columns, 0), by_column.repeat(rows, 1)], dim=1)
-    return whole.to(torch.get_default_device(), torch.float32)
+    return whole.float().to(torch.get_default_device())
 
 
 def _zero(layer: nn.Linear) -> None:
