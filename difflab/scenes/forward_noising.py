@@ -25,7 +25,7 @@ class ForwardNoising(Scene):
         n: how many samples; default 20,000 points or 100 images.
         seed: of the samples and of their noise.
 
-    Raises ValueError for data that is neither points in the plane nor images.
+    Raises ValueError for data that is neither points in the plane nor grey images.
     """
 
     kind = traitlets.Enum(["points", "images"], "points").tag(sync=True)
@@ -80,6 +80,8 @@ class ForwardNoising(Scene):
 def view_of(data: DataSet) -> dict[str, Any]:
     """The traits that say how samples of `data` are drawn: as points in a square of half-width `extent`, or as images."""
     if data.is_image:
+        if data.shape[0] != 1:
+            raise ValueError(f"This scene draws grey images, but {data.name} has {data.shape[0]} channels.")
         return {
             "kind": "images",
             "image_shape": list(data.shape[1:]),

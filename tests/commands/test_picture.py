@@ -25,6 +25,21 @@ def test_images_fill_rows_and_keep_their_values():
     assert (picture[side:, side:] == 0).all()  # no fourth image
 
 
+def test_colours_stay_in_their_channels():
+    x = np.stack([np.full((2, 3), v, np.float32) for v in (-1.0, 0.2, 1.0)])[None]
+    picture = opened(png(x, (-1.0, 1.0), columns=1, scale=2))
+    assert picture.shape == (2 * 2 + 2, 3 * 2 + 2, 3)
+    assert (picture[1:-1, 1:-1] == [0, 153, 255]).all()
+    assert not picture[0].any()
+
+
+def test_large_images_take_fewer_pixels():
+    assert opened(png(np.zeros((1, 1, 64, 40), np.float32), (-1.0, 1.0), columns=1, scale=6)).shape == (
+        64 * 3 + 2,
+        40 * 3 + 2,
+    )
+
+
 def test_values_beyond_the_range_are_its_ends():
     picture = opened(png(np.array([-9.0, 9.0], np.float32).reshape(2, 1, 1, 1), (-1.0, 1.0), columns=2, scale=2))
     assert set(np.unique(picture[1:3, 1:3])) == {0}

@@ -59,6 +59,8 @@ def test_changing_the_data_changes_everything_that_shows_it() -> None:
 def test_what_cannot_be_drawn_is_refused_in_one_sentence() -> None:
     with pytest.raises(ValueError, match="points in the plane or images"):
         ForwardNoising(FiniteSet(np.zeros((4, 3))))
+    with pytest.raises(ValueError, match="draws grey images, but finite set has 3 channels"):
+        ForwardNoising(FiniteSet(np.zeros((4, 3, 8, 8))))
     with pytest.raises(ValueError, match="no data named 'circle'"):
         ForwardNoising("circle")
     with pytest.raises(TypeError, match="must be a data set or one of"):
