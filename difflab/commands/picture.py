@@ -12,8 +12,9 @@ _SIDE = 480  # pixels of a density
 def png(x: np.ndarray, range: tuple[float, float], columns: int = 10, scale: int = 6) -> bytes:
     """The PNG of samples `x`, whose values lie on `range`.
 
-    Images, grey (n, 1, h, w) or in colour (n, 3, h, w), fill rows of `columns`, black for the lowest value, each pixel a square
-    of `scale`, of fewer where images are larger than 32 pixels; points (n, 2) become a density over the square of side `range`, ordinate upwards, darker where there are more.
+    Images, grey (n, 1, h, w) or in colour (n, 3, h, w), fill rows of `columns`, black for the lowest value, each pixel a
+    square of `scale`, a smaller one where images are larger than 32 pixels; points (n, 2) become a density over the
+    square of side `range`, ordinate upwards, darker where there are more.
     Raises ValueError for samples of another shape.
     """
     from PIL import Image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..data import DataSet, FiniteSet
+from ..data import DataSet, FiniteSet, Streamed
 
 
 def facts_of(data: DataSet) -> list[dict[str, str]]:
@@ -18,6 +18,8 @@ def facts_of(data: DataSet) -> list[dict[str, str]]:
         facts["classes"] = str(data.classes)
     if isinstance(data, FiniteSet):
         facts |= {"examples": f"{len(data):,}", "oracle": "exact for the training set"}
+    elif isinstance(data, Streamed):
+        facts |= {"examples": f"{len(data):,}", "oracle": "none: too large for memory"}
     else:
         facts["oracle"] = "exact for the population"
     return [{"label": label, "value": value} for label, value in facts.items()]
