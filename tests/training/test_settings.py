@@ -1,6 +1,7 @@
 """Rates of learning in closed form, and what settings refuse."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -52,8 +53,8 @@ def test_trapezoid_falls_over_the_last_fifth():
 def test_no_rate_jumps(decay):
     """The steepest slope is the trapezoid's, lr / 200 a step (pi / 2 / 1000 lr of the cosine, lr / 50 of the warm-up)."""
     found = rates(decay, warmup=50, decay_after=100)
-    assert max(abs(b - a) for a, b in zip(found, found[1:], strict=False)) <= 0.5 / 50 * (1 + 1e-9)
-    assert max(abs(b - a) for a, b in zip(found[50:], found[51:], strict=False)) <= 0.5 / 200 * (1 + 1e-9)
+    assert max(abs(b - a) for a, b in pairwise(found)) <= 0.5 / 50 * (1 + 1e-9)
+    assert max(abs(b - a) for a, b in pairwise(found[50:])) <= 0.5 / 200 * (1 + 1e-9)
 
 
 def test_what_may_stop_at_any_time_does_not_know_how_long_it_is_to_be():
