@@ -1,10 +1,10 @@
 """What is kept of power-function averages while a training goes on: copies at evenly spaced steps, of bounded number.
 
 Copies are taken every 32 steps at first, and twice as far apart whenever there would be more than 32 of them: then every other
-one is dropped. So there are always 16 to 32 (from step 512 on), which depend on nothing but the step: not on how long
-the training is to be, nor on whether it was interrupted. Two lengths, 0.05 and 0.1, at 16 of them and the newest step, miss the profile of any other
-from 0.04 to 0.15 by 1.1 % at most, from 0.035 to 0.2 by 2.5 %; at 32 by a third of that: the miss falls with the square of
-their number, as with evenly spaced ones it does (geometrically spaced ones are ten times worse).
+one is dropped. So there are always 16 to 32 (from step 512 on), which depend on nothing but the step: not on how long the
+training is to be, nor on whether it was interrupted. From two lengths, 0.05 and 0.1, at 16 steps and the newest one, any other
+from 0.04 to 0.15 is made with a miss of its profile of 1.1 % at most, from 0.035 to 0.2 of 2.5 %; from 32 steps, of a third of
+that: evenly spaced, the miss falls with the square of their number (geometrically spaced ones miss ten times as much).
 
 On disk each is a safetensors file of its own, written in one stroke and never again.
 """
