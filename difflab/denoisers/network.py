@@ -172,14 +172,21 @@ class NetworkDenoiser(AroundNetwork):
         level = network_level(alpha, sigma).reshape(-1)
         return input_scale(alpha, sigma, self.sigma_data) * x_t, level
 
-    def answer_to(self, shown: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The network's own prediction for what `shown_at` gave, shaped as `shown`. Labels are not checked."""
-        return self._asked(shown, level, labels)[0]
+    def answer_to(
+        self, shown: Tensor, level: Tensor, labels: Tensor | None = None, *, network: nn.Module | None = None
+    ) -> Tensor:
+        """The network's own prediction for what `shown_at` gave, shaped as `shown`. Labels are not checked.
 
-    def _asked(self, x: Tensor, level: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        `network` stands in for the denoiser's own: the same one, compiled.
+        """
+        return self._asked(shown, level, labels, network)[0]
+
+    def _asked(
+        self, x: Tensor, level: Tensor, labels: Tensor | None, network: nn.Module | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """The network's answer to what it is shown, (prediction, fraction)."""
         try:  # to find self.network a module first fails to find it elsewhere
-            answer: Tensor = self._modules["network"](x, level, labels)  # type: ignore[misc]
+            answer: Tensor = (network or self._modules["network"])(x, level, labels)  # type: ignore[misc]
         except RuntimeError:
             check_dtype(self.network, x)
             raise
