@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from difflab.data import ArraySource, FiniteSet, Source, Streamed, digits
 from difflab.denoisers import NetworkDenoiser
@@ -145,6 +146,18 @@ def test_in_a_dry_run_nothing_is_fetched():
     assert not slow.asked
 
 
+def test_a_dry_run_of_training_needs_no_example():
+    slow = Slow()
+    data = Streamed(slow)
+    slow.asked.clear()
+    with FakeTensorMode():
+        with torch.device("meta"):
+            denoiser = NetworkDenoiser.for_data(data, VPCosine(), conditional=True, width=16)
+        states = list(train(denoiser, data, steps=2, batch=8, device="meta"))
+    assert states[-1].loss.device.type == "meta"
+    assert len(slow.asked) <= 1  # for the fingerprint
+
+
 def trained(data, steps, **options):
     torch.manual_seed(0)
     denoiser = NetworkDenoiser.for_data(data, VPCosine(), conditional=True, width=16)
@@ -152,7 +165,7 @@ def trained(data, steps, **options):
         denoiser,
         data,
         steps=steps,
-        batch=32,
+        batch=256,  # blocks of 8 batches: the first run ends with one
         device="cpu",
         generator=torch.Generator().manual_seed(5),
         **options,
@@ -163,10 +176,10 @@ def trained(data, steps, **options):
 def test_a_training_sees_the_same_and_goes_on_to_the_bit(tmp_path):
     slow = Streamed(Slow(0.001), measured=len(DIGITS))  # all of them: sigma_data is a parameter of the denoiser
     assert slow.sigma_data == DIGITS.sigma_data
-    whole = trained(DIGITS, 7)
-    streamed = trained(slow, 7)
-    trained(slow, 3, folder=tmp_path)
-    resumed = trained(slow, 7, folder=tmp_path, resume=True)
+    whole = trained(DIGITS, 20)
+    streamed = trained(slow, 20)
+    trained(slow, 8, folder=tmp_path)
+    resumed = trained(slow, 20, folder=tmp_path, resume=True)
     for name, tensor in whole.items():
         assert torch.equal(streamed[name], tensor), name
         assert torch.equal(resumed[name], tensor), name
