@@ -186,7 +186,7 @@ class NetworkDenoiser(AroundNetwork):
     ) -> tuple[Tensor, Tensor | None]:
         """The network's answer to what it is shown, (prediction, fraction)."""
         try:  # to find self.network a module first fails to find it elsewhere
-            answer: Tensor = (network or self._modules["network"])(x, level, labels)  # type: ignore[misc]
+            answer: Tensor = (self._modules["network"] if network is None else network)(x, level, labels)  # type: ignore[misc]
         except RuntimeError:
             check_dtype(self.network, x)
             raise
