@@ -1,4 +1,4 @@
-"""`kill -9`, fifty times in one run, at random moments and in the middle of writing: what comes out is what an unbroken run gives.
+"""`kill -9`, fifty times in one run, at random moments and in the middle of writing: it ends as an unbroken run does, to the bit.
 
 One process imports torch and forks a child for every attempt: a child is killed, by its parent after a random time or by
 itself at a random call of the operating system within the saving of a checkpoint, and the next one goes on from what it left.
