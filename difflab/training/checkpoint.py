@@ -78,6 +78,7 @@ class Checkpoint:
                 )
         try:
             run.restore(self.tensors)
+            run.compute_as(self.config["training"].get("computed"))
         except (ValueError, KeyError, RuntimeError, TypeError) as error:
             raise CheckpointError(f"This checkpoint cannot be resumed here: {_first_line(error)}") from error
 

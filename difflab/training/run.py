@@ -16,6 +16,8 @@ from .batches import batches
 from .blocks import Blocks
 from .ema import EMA
 from .fingerprint import fingerprint
+from .forward import forward_for
+from .optimiser import adamw, set_rate
 from .settings import Settings
 from .watch import Watch
 
@@ -74,8 +76,8 @@ class Run:
         if beside := [p for _, p in self.objective.named_parameters()]:
             groups.append({"params": beside, "weight_decay": 0.0})
         self._trained = [p for group in groups for p in group["params"]]
-        fused = device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=fused)
+        self.optimizer = adamw(groups, settings.lr, settings.weight_decay, device)
+        self.forward = forward_for(denoiser, self.blocks, settings, device)
         self.ema = EMA(denoiser, settings.ema)
         self.watch, self.whole = Watch(), True
         self._undrawn = 0  # 1 with a batch in hand that no update has seen yet
@@ -85,7 +87,7 @@ class Run:
         """The loss of a fresh batch, with gradients."""
         batch, labels = self.blocks.draw()
         self._undrawn = 1
-        answer = self.denoiser.answer_to(batch.shown, batch.level, labels)
+        answer = self.forward(batch.shown, batch.level, labels)
         self._answer, self._due = answer.detach(), batch.due
         return self.objective.loss_of(batch, answer, self.denoiser)
 
@@ -103,9 +105,7 @@ class Run:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_gradient)
         self.whole = False
         self.step += 1
-        rate = self.settings.learning_rate(self.step, self.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, self.settings.learning_rate(self.step, self.steps))
         self.optimizer.step()
         self.ema.update(self.step)
         self.watch.add(loss.detach())
@@ -161,6 +161,11 @@ class Run:
         self.watch.restore(state["losses"])
         self._undrawn, self.whole = 0, True
 
+    def compute_as(self, before: object) -> None:
+        """Compute in the precision of `before` an interruption, where the settings leave it to the run."""
+        if self.settings.precision == "auto":
+            self.forward = forward_for(self.denoiser, self.blocks, self.settings, self.device, before)
+
     def _named_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
         own = [(name, p) for name, p in self.denoiser.named_parameters() if p.requires_grad]
         return own + [(_OBJECTIVE + name, p) for name, p in self.objective.named_parameters()]
@@ -174,7 +179,8 @@ class Run:
         """Everything but tensors, as plain JSON values."""
         return {
             "denoiser": self.denoiser.config,
-            "training": asdict(self.settings) | {"steps": self.steps, "conditional": self.conditional},
+            "training": asdict(self.settings)
+            | {"steps": self.steps, "conditional": self.conditional, "computed": self.forward.computed},
             "data": {
                 "name": self.data.name,
                 "shape": list(self.data.shape),
