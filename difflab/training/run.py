@@ -16,7 +16,7 @@ from .batches import batches
 from .blocks import Blocks
 from .ema import EMA
 from .fingerprint import fingerprint
-from .forward import forward_for
+from .forward import Forward, forward_for
 from .optimiser import adamw, set_rate
 from .settings import Settings
 from .watch import Watch
@@ -61,6 +61,7 @@ class Run:
         denoiser.train()
         self.denoiser, self.data, self.settings, self.steps = denoiser, data, settings, steps
         self.conditional, self.device, self.step = conditional, device, 0
+        self.forward = Forward(denoiser, device)  # until it is known what the settings can have
         stream, noise = _streams(generator, device)
         self.parameters = [p for p in denoiser.parameters() if p.requires_grad]
         self.objective = Objective(settings.weighting, settings.times, sigma_data=denoiser.sigma_data, device=device)
