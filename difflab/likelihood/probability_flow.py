@@ -81,7 +81,7 @@ def log_likelihood(
         denoiser: any that autograd can follow; asked in the dtype of `x`, so float64 samples give the exact oracles'
             digits. Its rows must be independent. A Conditioned one is asked with its own labels.
         x: (n, *shape).
-        labels: (n,) classes: the log-density given the class.
+        labels: (n,) classes, or (n, d) vectors: the log-density given them.
         start: the time at which `x` lives. 0 is data with a density; data without one (images, finite sets) is given
             with its noise, x_start = alpha x_0 + sigma eps, and the result is log p_start(x_start).
         divergence: Exact() or Hutchinson(count, law); None is exact in up to 3 dimensions and Hutchinson() above.

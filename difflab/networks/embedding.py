@@ -43,7 +43,9 @@ class Condition(nn.Module):
         angles = (level[..., None] * self.rates).flatten(1)
         code: Tensor = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
         if self.vector is not None and self.nothing is not None:
-            return code + (self.nothing if labels is None else self._of_vectors(labels, self.vector, self.nothing))
+            if labels is None:  # all weights take part even so, as processes that share gradients expect
+                labels = self.nothing.new_full((1, self.vector.in_features), torch.nan)
+            return code + self._of_vectors(labels, self.vector, self.nothing)
         if self.label is None:
             return code
         if labels is None:
