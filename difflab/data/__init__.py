@@ -1,7 +1,8 @@
 """What is diffused: densities that are known exactly, and finite sets of examples. Imports no torch by itself."""
 
-from .arrays import ArraySource, array_file
+from .array_files import ArraySource, array_file
 from .base import DataSet
+from .deformed import deformed
 from .finite import FiniteSet, digits, two_moons
 from .image_files import ImageFolder, image_folder
 from .mixture import GaussianMixture
@@ -27,6 +28,7 @@ __all__ = [
     "TorchSource",
     "array_file",
     "cifar10",
+    "deformed",
     "digits",
     "from_torch",
     "image_folder",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import array_of, check_generator, is_number
+from ..checks import array_of, brief, check_generator, is_number, is_whole
 from .base import DataSet, check_count, check_seed
 from .conditions import checked_conditions
 from .observed import Observation, normalised
@@ -146,10 +146,19 @@ class FiniteSet(DataSet):
 
 
 @cache
-def digits() -> FiniteSet:
-    """The 1,797 handwritten digits that scikit-learn ships (Alpaydin & Kaynak 1998): (1, 8, 8), 17 grey levels on [-1, 1]."""
+def digits(copies: int = 0) -> FiniteSet:
+    """The 1,797 handwritten digits that scikit-learn ships (Alpaydin & Kaynak 1998): (1, 8, 8), 17 grey levels on [-1, 1].
+
+    After them come `copies` of the set with every digit `deformed`: a network trained for minutes does not learn those by heart.
+    """
     from sklearn.datasets import load_digits
 
+    from .deformed import deformed  # which makes finite sets
+
+    if not is_whole(copies, 0):
+        raise ValueError(f"copies must be a whole number of at least 0, but got {brief(copies)}.")
+    if copies:
+        return deformed(digits(), copies)
     x, labels = load_digits(return_X_y=True)
     return FiniteSet(x.reshape(-1, 1, 8, 8) / 8 - 1, labels, levels=17, range=(-1.0, 1.0), name="digits 8x8")
 

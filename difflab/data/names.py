@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from inspect import Parameter, signature
 from typing import Any
 
-from .arrays import array_file
+from .array_files import array_file
 from .base import DataSet
 from .finite import digits, two_moons
 from .image_files import image_folder
