@@ -40,6 +40,7 @@ _HOME = {
     "ForwardNoising": "scenes.forward_noising",
     "ScheduleDesk": "scenes.schedule_desk",
     "ReverseTrajectories": "scenes.reverse_trajectories",
+    "RunComparison": "scenes.run_comparison",
     "WhereTheBitsGo": "scenes.where_the_bits_go",
     "TrainingMonitor": "scenes.training_monitor",
     "runs": "training.runs",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from .scenes.forward_noising import ForwardNoising as ForwardNoising
     from .scenes.lab import Lab as Lab
     from .scenes.reverse_trajectories import ReverseTrajectories as ReverseTrajectories
+    from .scenes.run_comparison import RunComparison as RunComparison
     from .scenes.schedule_desk import ScheduleDesk as ScheduleDesk
     from .scenes.training_monitor import TrainingMonitor as TrainingMonitor
     from .scenes.where_the_bits_go import WhereTheBitsGo as WhereTheBitsGo

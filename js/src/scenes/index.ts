@@ -3,6 +3,7 @@ import type { Scene } from "../core/store";
 import { forwardNoising } from "./forward_noising";
 import { lab } from "./lab";
 import { reverseTrajectories } from "./reverse_trajectories";
+import { runComparison } from "./run_comparison";
 import { scheduleDesk } from "./schedule_desk";
 import { trainingMonitor } from "./training_monitor";
 import { whereTheBitsGo } from "./where_the_bits_go";
@@ -11,6 +12,7 @@ const SCENES: Record<string, Scene> = {
   ForwardNoising: forwardNoising,
   ScheduleDesk: scheduleDesk,
   ReverseTrajectories: reverseTrajectories,
+  RunComparison: runComparison,
   WhereTheBitsGo: whereTheBitsGo,
   TrainingMonitor: trainingMonitor,
   Lab: lab,
