@@ -60,6 +60,8 @@ class Objective:
         )
         self._law = TIMES[times]
         self._times: tuple[Schedule, Times] | None = None
+        #: puts together the rows (n, ...) of all processes that share a batch: what times learn from
+        self.gathered: Callable[[Tensor], Tensor] | None = None
 
     def loss(
         self, denoiser: NetworkDenoiser, x0: Tensor, labels: Tensor | None = None, *, generator: Generator | None = None
@@ -84,8 +86,14 @@ class Objective:
         times = self.times(denoiser.schedule)
         counted = None if batch.factor is None or batch.log_snr is None else (batch.factor, batch.log_snr)
         loss = loss_of(answer - batch.due, batch.t, counted, batch.weight, self.weighting)
-        times.learn_from(loss, denoiser, self.weighting)
+        times.learn_from(self._of_all(loss) if times.adaptive else loss, denoiser, self.weighting)
         return loss.mean
+
+    def _of_all(self, loss: DenoisingLoss) -> DenoisingLoss:
+        if self.gathered is None:
+            return loss
+        rows = (self.gathered(column.detach()) for column in (loss.per_sample, loss.t, loss.squared))
+        return DenoisingLoss(loss.mean.detach(), *rows)
 
     def floor(self, oracle: ExactDenoiser, prediction: str, **options: Any) -> Estimate:
         """What no network's mean loss gets below: `floor` under this weighting and, as they are now, these times."""

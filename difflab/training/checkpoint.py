@@ -83,22 +83,32 @@ class Checkpoint:
             raise CheckpointError(f"This checkpoint cannot be resumed here: {_first_line(error)}") from error
 
 
-def save(run: Run, path: str | PathLike[str]) -> None:
-    """Write `run` to `path` in one stroke: whoever reads finds the old file or the new one, never half of one.
+def save(run: Run, path: str | PathLike[str], state: dict[str, Tensor] | None = None) -> None:
+    """Write `run` to `path` in one stroke: whoever reads finds the old file or the new one, never half of one. Where several
+    processes share the run all must ask, unless the first one has its `state`; the first one writes.
 
     Raises FloatingPointError, and leaves the old file, if a weight is nan or inf.
     """
-    if not run.finite():
-        raise FloatingPointError(
-            f"The weights after step {run.step} are not finite, so {Path(path).name} was not written;"
-            " try a smaller learning rate."
-        )
+    if state is None and (run.world.is_first or run.in_parts):
+        state = sound_state(run, path)
+    if not run.world.is_first or state is None:
+        return
     metadata = {
         "difflab": json.dumps({"what": "checkpoint", "format": FORMAT}),
         "config": json.dumps(run.config),
         "versions": json.dumps(_versions()),
     }
-    write_atomically(path, safetensors.torch.save(run.state(), metadata))
+    write_atomically(path, safetensors.torch.save(state, metadata))
+
+
+def sound_state(run: Run, path: str | PathLike[str]) -> dict[str, Tensor]:
+    """The state of `run`, to be written to `path`. FloatingPointError if a weight is nan or inf."""
+    if not run.finite():
+        raise FloatingPointError(
+            f"The weights after step {run.step} are not finite, so {Path(path).name} was not written;"
+            " try a smaller learning rate."
+        )
+    return run.state()
 
 
 def load(path: str | PathLike[str], network: nn.Module | None = None) -> Checkpoint:

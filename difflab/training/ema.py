@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..checks import brief, is_number
+from .sharing import whole
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -25,6 +26,10 @@ class EMA(Generic[M]):
             raise ValueError(f"The EMA's decay must lie in [0, 1), but got {brief(decay)}.")
         self.decay = decay
         self.module = clone(model)
+        self.follow(model)
+
+    def follow(self, model: M) -> None:
+        """Average the parameters that `model` has now, in those that `module` has now: after either were replaced."""
         self._average = [p.detach() for p in self.module.parameters()]
         self._weights = [p.detach() for p in model.parameters()]
         self._buffers = list(zip(self.module.buffers(), model.buffers(), strict=True))
@@ -41,8 +46,9 @@ class EMA(Generic[M]):
 
 
 def clone(model: M) -> M:
-    """A copy of `model` without gradients, in evaluation mode, sharing nothing."""
+    """A copy of `model` without gradients, in evaluation mode, sharing nothing; whole, where the weights of `model` lie in parts
+    on several processes."""
     # tensors are copied by torch: a deep copy of one takes its whole storage, and its mode in a dry run, along
     memo: dict[int, object] = {id(b): b.detach().clone() for b in model.buffers()}
-    memo |= {id(p): nn.Parameter(p.detach().clone(), requires_grad=False) for p in model.parameters()}
+    memo |= {id(p): nn.Parameter(whole(p.detach()).clone(), requires_grad=False) for p in model.parameters()}
     return copy.deepcopy(model, memo).eval()

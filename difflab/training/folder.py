@@ -22,7 +22,7 @@ from os import PathLike
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from torch import nn
+from torch import Tensor, nn
 
 from .atomic import UNFINISHED, unfinished
 from .checkpoint import Checkpoint, CheckpointError, load, save
@@ -143,15 +143,16 @@ class Folder:
         except OSError as error:
             raise NotSaved(run, self.path, error, self.newest_step) from error
 
-    def save(self, run: Run) -> None:
-        """Write a checkpoint, unless that of this step is there; the one before it becomes an older one. Raises NotSaved."""
+    def save(self, run: Run, state: dict[str, Tensor] | None = None) -> None:
+        """Write a checkpoint, unless that of this step is there; the one before it becomes an older one. `state` is that of the
+        run where it was taken before. Raises NotSaved."""
         if run.step == self.newest_step:
             return
         try:
             if self.keep and self.newest_step is not None:
                 self._keep(self.path / f"checkpoint-{self.newest_step:09d}.safetensors")
             run.averages.snapshots.write()
-            save(run, self.checkpoint)
+            save(run, self.checkpoint, state)
             self.newest_step = run.step
             for path in self._older()[: -self.keep or None]:
                 path.unlink(missing_ok=True)

@@ -15,7 +15,8 @@ from torch import Tensor
 from ..data import DataSet
 from ..denoisers.network import NetworkDenoiser
 from ..device import resolve
-from .checkpoint import Checkpoint, load, save
+from .checkpoint import Checkpoint, load, save, sound_state
+from .distributed import World
 from .ema import clone
 from .faults import (
     NotSaved,
@@ -52,7 +53,7 @@ class TrainingState:
     @property
     def ema(self) -> NetworkDenoiser:
         """A copy of the averaged denoiser as it is now."""
-        return clone(self.run.ema.module)
+        return clone(self.run.average())
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a checkpoint that `train(resume=path)` continues from. FloatingPointError if a weight is not finite."""
@@ -112,25 +113,29 @@ def begun(
     """The run that `train` with these arguments would do, before its first step, and its directory, held open."""
     saving = {name: options.pop(name) for name in _SAVING if name in options}
     place = Folder(folder if folder is not None else "", **saving)  # checks what it is given, and touches nothing
+    world = World.found()
     if folder is None:
         if resume is True:
             raise ValueError(
                 "resume=True goes on from the run in folder=; give the folder, or the checkpoint to go on from."
             )
-        return prepare(denoiser, data, steps=steps, resume=resume or None, **options), None
-    place.open()
+        return prepare(denoiser, data, steps=steps, resume=resume or None, world=world, **options), None
     try:
+        world.first(place.open)
         found = place.newest(denoiser.network)
+        world.check_same(str(found and found.step), f"checkpoint in {place.path}")
         if found is not None and resume is False:
             raise FolderError(
                 f"{place.path} already holds a run, at step {found.step}: give resume=True to go on with it, or another folder."
             )
         start = found if resume is True else resume or None
-        run = prepare(denoiser, data, steps=steps, resume=start, **options)
-        place.begin(run)
-    except BaseException:
+        run = prepare(denoiser, data, steps=steps, resume=start, world=world, **options)
+        world.first(lambda: place.begin(run))
+    except BaseException as error:
         place.close()
-        raise
+        if (told := world.ended_by(error)) is error:
+            raise
+        raise told from error
     return run, place
 
 
@@ -143,9 +148,10 @@ def prepare(
     conditional: bool | None = None,
     device: str | torch.device = "auto",
     resume: Checkpoint | str | PathLike[str] | None = None,
+    world: World | None = None,
     **settings: Any,
 ) -> Run:
-    """The run that `train` with these arguments would do, before its first step."""
+    """The run that `train` with these arguments would do, before its first step. `world` is `World.found()` if None."""
     whole("steps", steps, least=1)
     unknown = settings.keys() - Settings.__dataclass_fields__.keys()
     if unknown:
@@ -153,14 +159,16 @@ def prepare(
             f"There is no training setting named {min(unknown)!r};"
             f" choose from {', '.join(Settings.__dataclass_fields__)}."
         )
+    world = World.found() if world is None else world
     run = Run(
         denoiser,
         data,
         Settings(**settings),
         steps=steps,
         conditional=_conditional(denoiser, data, conditional),
-        device=resolve(device),
+        device=world.device(resolve(device)),
         generator=generator,
+        world=world,
     )
     if resume is not None:
         (resume if isinstance(resume, Checkpoint) else load(resume, network=denoiser.network)).continue_in(run)
@@ -177,14 +185,17 @@ def continued(run: Run, folder: Folder | None = None) -> Generator[TrainingState
             _save(run, folder, tell=True)
         raise
     except KeyboardInterrupt:
+        run.ended_by(KeyboardInterrupt("Training was interrupted in one of its processes."))
         _save(run, folder, tell=True)
         raise TrainingInterrupted(run, None if folder is None else folder.checkpoint) from None
     except Exception as error:
+        failed = TrainingOutOfMemory.at(run) if is_out_of_memory(error) else error
+        told = run.ended_by(failed)
         with suppress(OSError):  # what went wrong first is told
             _save(run, folder)
-        if is_out_of_memory(error):
-            raise TrainingOutOfMemory.at(run) from error
-        raise
+        if told is error:
+            raise
+        raise told from error
     finally:
         if folder is not None:
             folder.close()
@@ -193,18 +204,21 @@ def continued(run: Run, folder: Folder | None = None) -> Generator[TrainingState
 def _save(run: Run, folder: Folder | None, *, back: bool = False, tell: bool = False) -> None:
     """A checkpoint of a run that is sound; of an earlier step than the newest only when the run goes `back`. With `tell`,
     FloatingPointError if its weights are not finite."""
-    if folder is None or not run.whole or run.watch.suspicious or not (tell or run.finite()):
+    if folder is None or not run.whole or run.lost or run.watch.suspicious or not (tell or run.finite()):
         return
-    if back or folder.newest_step is None or folder.newest_step <= run.step:
-        folder.save(run)
+    if back or folder.newest_step is None or folder.newest_step < run.step:
+        state = sound_state(run, folder.checkpoint) if run.in_parts else None  # all processes put it together
+        run.world.first(lambda: folder.save(run, state))
+        folder.newest_step = run.step
 
 
 def _steps(run: Run, folder: Folder | None) -> Generator[TrainingState, None, None]:
     every = 1 if run.device.type == "cpu" else CHECK_EVERY
     looks = run.device.type != "meta"
-    kept = run.state()  # what a divergence falls back to
+    kept = run.state(parts=True)  # what a divergence falls back to
+    ends = False  # whether another process, or this one, wants all to end: after the same step
     try:
-        while run.step < run.steps:
+        while run.step < run.steps and not ends:
             loss = run.loss()
             seen = loss.detach()
             last = run.step + 1 == run.steps
@@ -213,18 +227,26 @@ def _steps(run: Run, folder: Folder | None) -> Generator[TrainingState, None, No
                 if wrong := run.wrong(seen, closely=closely):
                     raise _back(run, kept, folder, run.step + 1, f"loss {wrong}")
                 if closely and run.step % KEEP_EVERY == 0 and run.step > int(kept["step"]) and not run.watch.suspicious:
-                    kept = run.state()  # weights whose loss is sound
+                    kept = run.state(parts=True)  # weights whose loss is sound
+                ends = run.world.all_end()
             run.descend(loss)
             # whether the weights are sound shows in the next step's loss; the last step has none
             if last and not run.finite():
                 raise _back(run, kept, folder, run.step, "weights were not finite any more")
             noted = run.watch.mean() if run.step % NOTE_EVERY == 0 or last else None
             if folder is not None:
-                if noted is not None:
+                if noted is not None and run.world.is_first:
                     folder.note(run, noted)
                 if last or run.step % folder.save_every == 0:
                     _save(run, folder)
-            yield TrainingState(run.step, seen, run)
+            if run.world.ending:
+                continue
+            try:
+                yield TrainingState(run.step, seen, run)
+            except GeneratorExit:
+                if run.world.size == 1 or sys.is_finalizing():
+                    raise
+                run.world.ending = True  # the others hear of it with the loss of a step to come
     except BaseException:  # also an interrupt, anywhere
         if not run.whole:
             run.restore(kept)

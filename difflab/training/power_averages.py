@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .ema import EMA, M
 from .power_profiles import decay_at, gamma_of
+from .sharing import fill, whole
 from .snapshots import Snapshots
 
 
@@ -61,7 +62,7 @@ class PowerAverages:
 
     def copied(self) -> dict[str, Tensor]:
         """A copy of `state` on the CPU."""
-        return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in self.state().items()}
+        return {name: whole(value.detach()).to("cpu", copy=True).contiguous() for name, value in self.state().items()}
 
     def check(self, state: dict[str, Tensor], step: int) -> None:
         """ValueError, in one sentence, if a run that stopped at `step` in this `state` did not follow all of these."""
@@ -77,7 +78,7 @@ class PowerAverages:
         """Take up a `state` that was `check`ed; what was kept of later steps is forgotten."""
         if step:
             for length, average in self.averages.items():
-                average.module.load_state_dict(of_length(state, length))
+                fill(average.module, of_length(state, length))
         self.snapshots.forget_after(step)
 
     def parameters(self) -> Iterator[Tensor]:

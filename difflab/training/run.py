@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from ..data import DataSet
 from ..denoisers.network import NetworkDenoiser
+from ..networks.manual import ManualMLP
+from ..objectives.noised import Noised
 from ..objectives.objective import Objective
 from .batches import batches
 from .blocks import Blocks
-from .ema import EMA
+from .distributed import World
+from .ema import EMA, clone
 from .fingerprint import fingerprint
 from .forward import Forward, forward_for
 from .optimiser import adamw, set_rate
+from .power_averages import PowerAverages
 from .settings import Settings
+from .sharing import Shared, averaged, fill, here, like, part, parted, whole
 from .watch import Watch
 
 _OBJECTIVE = "objective/"  # where a state keeps what the objective has learned
+_AVERAGES = "averages/"  # and those that a length can be chosen of afterwards
 
 
 class Run:
-    """A denoiser being trained on data: weights, their average, the optimiser's moments, the step, the random
+    """A denoiser being trained on data: weights, their averages, the optimiser's moments, the step, the random
     streams, and what the objective itself has learned.
 
     Two streams: one draws data (on the CPU), one draws times and noise (on the device).
@@ -33,6 +40,7 @@ class Run:
     Attributes:
         whole: False while an update is under way: some weights have had it, and some have not.
         watch: judges the losses.
+        world: the processes that share the run; it lies in parts on them under `parallel` = "fsdp".
     """
 
     def __init__(
@@ -45,6 +53,7 @@ class Run:
         conditional: bool,
         device: torch.device,
         generator: Generator | None = None,
+        world: World | None = None,
     ) -> None:
         if isinstance(denoiser.schedule, torch.nn.Module):
             raise ValueError(
@@ -56,14 +65,19 @@ class Run:
                 "A learned range is taught by objectives.hybrid_loss, in a loop of your own; this training would leave it as"
                 " it was drawn: build the denoiser without learned_range."
             )
+        self.world = World() if world is None else world
+        rows = self.world.rows(settings.batch)
         if denoiser.device != device:
             denoiser.to(device)
         denoiser.train()
         self.denoiser, self.data, self.settings, self.steps = denoiser, data, settings, steps
         self.conditional, self.device, self.step = conditional, device, 0
         self.forward = Forward(denoiser, device)  # until it is known what the settings can have
-        stream, noise = _streams(generator, device)
-        self.parameters = [p for p in denoiser.parameters() if p.requires_grad]
+        if self.world.size > 1:
+            shapes = {name: list(value.shape) for name, value in denoiser.state_dict().items()}
+            self.world.check_same(json.dumps([self.config, shapes]), "denoiser, data and settings")
+            self.world.as_first(*denoiser.state_dict().values())
+        stream, noise = _streams(generator, device, self.world)
         self.objective = Objective(settings.weighting, settings.times, sigma_data=denoiser.sigma_data, device=device)
         self.blocks = Blocks(
             batches(data, device, stream, conditional),
@@ -72,22 +86,56 @@ class Run:
             settings.batch,
             noise,
             settings.rows_without_label().to(device) if conditional and settings.label_dropout > 0 else None,
+            rows,
         )
+        self.ema = EMA(denoiser, settings.ema)
+        self.averages = PowerAverages(denoiser, settings.averages)
+        self.averages.snapshots.keeps = self.world.is_first
+        self._together = self._shared() if self.world.size > 1 else None  # weights may lie in parts from here on
+        self.parameters = [p for p in denoiser.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [{"params": self.parameters}]
         if beside := [p for _, p in self.objective.named_parameters()]:
             groups.append({"params": beside, "weight_decay": 0.0})
         self._trained = [p for group in groups for p in group["params"]]
         self.optimizer = adamw(groups, settings.lr, settings.weight_decay, device)
         self.forward = forward_for(denoiser, self.blocks, settings, device)
-        self.ema = EMA(denoiser, settings.ema)
         self.watch, self.whole = Watch(), True
         self._undrawn = 0  # 1 with a batch in hand that no update has seen yet
-        self._answer = self._due = torch.empty(0)
+        self._answer = self._due = self._slope = torch.empty(0)
+        self._manual = self._by_hand()
+
+    def _shared(self) -> nn.Module:
+        """`_own_loss`, for gradients that are the mean over all processes."""
+        self.objective.gathered = self.world.gathered
+        learns = [self.objective.weighting] if isinstance(self.objective.weighting, nn.Module) else []
+        shared = Shared([self.denoiser, *learns], self._own_loss)
+        if not self.in_parts:
+            return averaged(shared, self.world)
+        module = parted(shared, self.denoiser, self.world, self.device)
+        averages: list[EMA[Any]] = [self.ema, *self.averages.averages.values()]
+        for average in averages:
+            part(average.module, self.world, self.device)
+            average.follow(self.denoiser)
+        return module
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether each process keeps but a part of the weights, the averages and the moments."""
+        return self.world.size > 1 and self.settings.parallel == "fsdp"
 
     def loss(self) -> Tensor:
-        """The loss of a fresh batch, with gradients."""
+        """The loss of a fresh batch, to `descend` by."""
         batch, labels = self.blocks.draw()
         self._undrawn = 1
+        if self._manual is not None:
+            self._answer, self._due = self._manual(batch.shown, batch.level, labels), batch.due
+            loss, self._slope = batch.loss_and_slope(self._answer)
+            return loss
+        if self._together is None:
+            return self._own_loss(batch, labels)
+        return self.world.mean(self._together(batch, labels))
+
+    def _own_loss(self, batch: Noised, labels: Tensor | None) -> Tensor:
         answer = self.forward(batch.shown, batch.level, labels)
         self._answer, self._due = answer.detach(), batch.due
         return self.objective.loss_of(batch, answer, self.denoiser)
@@ -95,13 +143,20 @@ class Run:
     def wrong(self, loss: Tensor, *, closely: bool) -> str:
         """What is wrong with the `loss` in hand or those before it, or ""; waits for the device. `closely` also looks at
         what the network answered."""
-        return self.watch.wrong(loss) or (self.watch.exploded(self._answer, self._due) if closely else "")
+        return self.watch.wrong(loss) or (self.watch.exploded(self._answer, self._due, self.world) if closely else "")
 
     def descend(self, loss: Tensor) -> None:
         """One step of the optimiser and of the average, against the gradient of `loss`."""
-        for parameter in self._trained:
-            parameter.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
+        if self._manual is not None:
+            self._manual.backward(self._slope)
+        else:
+            for parameter in self._trained:
+                parameter.grad = None
+            loss.backward()  # type: ignore[no-untyped-call]
+            if self.in_parts:
+                for _, parameter in self.objective.named_parameters():
+                    if parameter.grad is not None:
+                        parameter.grad = self.world.sum(parameter.grad) / self.world.size
         if self.settings.clip_gradient is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_gradient)
         self.whole = False
@@ -109,42 +164,72 @@ class Run:
         set_rate(self.optimizer, self.settings.learning_rate(self.step, self.steps))
         self.optimizer.step()
         self.ema.update(self.step)
+        self.averages.update(self.step)
         self.watch.add(loss.detach())
         self._undrawn, self.whole = 0, True
 
     def finite(self) -> bool:
-        """Whether no weight, and none of the average, is nan or inf. In a dry run (meta) nobody knows: True."""
+        """Whether no weight, and none of the averages, is nan or inf. In a dry run (meta) nobody knows: True."""
         if self.device.type == "meta":
             return True
-        return all(bool(p.isfinite().all()) for p in (*self.parameters, *self.ema.module.parameters()))
+        averages = (*self.ema.module.parameters(), *self.averages.parameters())
+        sound = all(bool(here(p).isfinite().all()) for p in (*self.parameters, *averages))
+        return not float(self.world.sum(torch.tensor(float(not sound)))) if self.in_parts else sound
 
-    def state(self) -> dict[str, Tensor]:
+    def average(self) -> NetworkDenoiser:
+        """The averaged denoiser, live; a copy where it lies in parts: then all processes must ask for it."""
+        return clone(self.ema.module) if self.in_parts else self.ema.module
+
+    def ended_by(self, error: BaseException) -> BaseException:
+        """What to raise for `error`, after which this process does not listen to others any more (see `World.ended_by`)."""
+        self._together = None  # it holds the connection
+        return self.world.ended_by(error)
+
+    @property
+    def lost(self) -> bool:
+        """Whether parts of it lie in processes that do not answer any more."""
+        return self.in_parts and self.world.broken
+
+    def state(self, *, parts: bool = False) -> dict[str, Tensor]:
         """A copy of all that changes, by name, on the CPU: weights/, ema/, exp_avg/, exp_avg_sq/, streams/, losses and step;
-        objective/ where the objective learns. It is that after the last update: a batch in hand is still to come."""
+        averages/ where any are followed, objective/ where the objective learns. It is that after the last update: a batch in
+        hand is still to come.
+
+        With `parts`, of a run in parts only what lies here, for this run alone to `restore`; else all processes must ask.
+        """
+        taken = here if parts else whole
+        copied = {k: taken(v.detach()).to("cpu", copy=True).contiguous() for k, v in self._named().items()}
+        copied |= {f"streams/{k}": v for k, v in self.blocks.state(undrawn=self._undrawn).items()}
+        return copied | {"losses": self.watch.state(), "step": torch.tensor(self.step)}
+
+    def _named(self) -> dict[str, Tensor]:
+        """The tensors of `state` that lie on the device."""
         named = {f"weights/{k}": v for k, v in self.denoiser.state_dict().items()}
         named |= {f"ema/{k}": v for k, v in self.ema.module.state_dict().items()}
+        named |= {f"{_AVERAGES}{k}": v for k, v in self.averages.state().items()}
         named |= {f"{_OBJECTIVE}{k}": v for k, v in self.objective.state(self.denoiser.schedule).items()}
         for name, parameter in self._named_parameters():
             for moment in ("exp_avg", "exp_avg_sq"):
                 value = self.optimizer.state.get(parameter, {}).get(moment)
                 named[f"{moment}/{name}"] = torch.zeros_like(parameter) if value is None else value
-        copied = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in named.items()}
-        copied |= {f"streams/{k}": v for k, v in self.blocks.state(undrawn=self._undrawn).items()}
-        return copied | {"losses": self.watch.state(), "step": torch.tensor(self.step)}
+        return named
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up a `state` of a run with the same network. Raises ValueError if the tensors do not match.
 
         What another objective had learned is not taken up: this one begins anew.
         """
-        own = self.state()
-        expected, found = ({k: v.shape for k, v in s.items() if _of_network(k)} for s in (own, state))
+        own = self._named()
+        expected = {k: _fitting(v, state.get(k)) for k, v in own.items() if _of_network(k)}
+        found = {k: v.shape for k, v in state.items() if _of_network(k)}
         for name in expected.keys() | found.keys():
             if expected.get(name) != found.get(name):
                 raise ValueError(f"{name} is {_shape(found.get(name))}, where {_shape(expected.get(name))} is due.")
-        self.denoiser.load_state_dict(_part(state, "weights/"))
-        self.ema.module.load_state_dict(_part(state, "ema/"))
+        self.averages.check(_part(state, _AVERAGES), int(state["step"]))
+        fill(self.denoiser, _part(state, "weights/"))
+        fill(self.ema.module, _part(state, "ema/"))
         self.step = int(state["step"])
+        self.averages.restore(_part(state, _AVERAGES), self.step)
         objective = {k: v for k, v in state.items() if _OBJECTIVE in k}
         same = {k: v.shape for k, v in own.items() if _OBJECTIVE in k} == {k: v.shape for k, v in objective.items()}
         if same:
@@ -156,7 +241,7 @@ class Run:
                 "step": torch.tensor(
                     float(self.step), device=self.device if self.optimizer.defaults["fused"] else "cpu"
                 ),
-                **{m: state[f"{m}/{name}"].to(self.device, copy=True) for m in ("exp_avg", "exp_avg_sq")},
+                **{m: like(parameter, state[f"{m}/{name}"]) for m in ("exp_avg", "exp_avg_sq")},
             }
         self.blocks.restore(_part(state, "streams/"))
         self.watch.restore(state["losses"])
@@ -166,6 +251,14 @@ class Run:
         """Compute in the precision of `before` an interruption, where the settings leave it to the run."""
         if self.settings.precision == "auto":
             self.forward = forward_for(self.denoiser, self.blocks, self.settings, self.device, before)
+            self._manual = self._by_hand()
+
+    def _by_hand(self) -> ManualMLP | None:
+        """The network's passes written by hand, where nothing else is asked of them."""
+        network, learns = self.denoiser.network, self.objective.learns(self.denoiser.schedule)
+        if self.world.size > 1 or not self.forward.plain or learns or not ManualMLP.fits(network):
+            return None
+        return ManualMLP(network)
 
     def _named_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
         own = [(name, p) for name, p in self.denoiser.named_parameters() if p.requires_grad]
@@ -192,17 +285,27 @@ class Run:
         }
 
 
-def _streams(generator: Generator | None, device: torch.device) -> tuple[Generator, Generator | None]:
-    """The run's two streams, for data and for noise. In a dry run on the meta device nothing is drawn."""
+def _streams(
+    generator: Generator | None, device: torch.device, world: World
+) -> tuple[Generator, Generator | None]:
+    """The run's two streams, for data and for noise, the same in all processes. In a dry run on the meta device nothing is
+    drawn."""
     if device.type == "meta":
         return Generator(), None
-    seeds = torch.randint(2**62, (2,), generator=generator, dtype=torch.int64).tolist()
+    drawn = torch.randint(2**62, (2,), generator=generator, dtype=torch.int64)
+    world.as_first(drawn)
+    seeds = drawn.tolist()
     return Generator().manual_seed(seeds[0]), Generator(device).manual_seed(seeds[1])
 
 
 def _of_network(key: str) -> bool:
     """Whether a tensor of this name must be there to go on."""
-    return not key.startswith("streams/") and _OBJECTIVE not in key
+    return key not in ("losses", "step") and not key.startswith(("streams/", _AVERAGES)) and _OBJECTIVE not in key
+
+
+def _fitting(own: Tensor, value: Tensor | None) -> torch.Size:
+    """The shape that a `value` for `own` must have: that of the whole, unless it is that of this process' part."""
+    return own.shape if value is None or value.shape != here(own).shape else value.shape
 
 
 def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..objectives.objective import check_names
 from .power_profiles import check_length
 from .precision import Precision, check_precision
+from .sharing import Parallel
 
 _LARGEST_BATCH = 2**24
 _MOST_AVERAGES = 8
@@ -43,6 +44,8 @@ class Settings:
         precision: of what the network computes: "float32"; "bfloat16", refused where the hardware has none; "auto", the
             latter where it has and a measurement finds it faster (`precision.resolved`). Weights, target and loss are float32.
         compile: have torch compile the network. The first step then takes up to minutes, and needs a C++ compiler.
+        parallel: what several processes do: "ddp", each has all weights; "fsdp", each keeps a part of them, of their averages
+            and of their moments, for a network that is too big for one device. The checkpoint is the same.
     """
 
     batch: int = 512
@@ -59,6 +62,7 @@ class Settings:
     times: str = "stratified"
     precision: Precision = "float32"
     compile: bool = False
+    parallel: Parallel = "ddp"
 
     def __post_init__(self) -> None:
         whole("batch", self.batch, least=1, most=_LARGEST_BATCH)
@@ -80,6 +84,8 @@ class Settings:
         check_precision(self.precision)
         if not isinstance(self.compile, bool):
             raise ValueError(f"compile must be True or False, but got {self.compile!r}.")
+        if self.parallel not in get_args(Parallel):
+            raise ValueError(f"parallel must be one of {', '.join(get_args(Parallel))}, but got {self.parallel!r}.")
         object.__setattr__(self, "averages", _lengths(self.averages))
 
     @property

@@ -13,6 +13,8 @@ import math
 import torch
 from torch import Tensor
 
+from .distributed import World
+
 LOOKS = 3  # in a row: of batches of one example, single ones may be wild
 _EXPLODED = 1000.0  # times what it was at first, or 1 if that was less
 
@@ -35,9 +37,9 @@ class Watch:
         """What is wrong with the losses up to `loss`, that of the step in hand, or ""."""
         return "" if math.isfinite(float(self._sum + loss)) else "was not finite"
 
-    def exploded(self, answer: Tensor, due: Tensor) -> str:
-        """What is wrong with a network's `answer` to a batch, or ""."""
-        error, size = torch.stack([(answer - due).square().sum(), due.square().sum()]).tolist()
+    def exploded(self, answer: Tensor, due: Tensor, world: World) -> str:
+        """What is wrong with a network's `answer` to a batch of which each process of `world` has its rows, or ""."""
+        error, size = world.sum(torch.stack([(answer - due).square().sum(), due.square().sum()])).tolist()
         excess = error / size if size > 0 else float(error > 0)  # nothing is due: that happens to points at 0 alone
         if self._first is None:
             self._first = max(excess, 1.0)
