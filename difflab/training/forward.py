@@ -76,7 +76,7 @@ def _trial(denoiser: NetworkDenoiser, blocks: Blocks, device: torch.device) -> C
     return step
 
 
-def compile_for(network: nn.Module, device: torch.device) -> nn.Module | None:
+def compile_for(network: nn.Module, device: torch.device) -> Callable[..., Tensor] | None:
     """`network`, compiled at its first call, with the same parameters; None in a dry run. ValueError as `Forward`."""
     if device.type == "meta":
         return None
