@@ -9,6 +9,7 @@ A module that is called in another way is wrapped in `networks.Adapted` first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -173,7 +174,12 @@ class NetworkDenoiser(AroundNetwork):
         return input_scale(alpha, sigma, self.sigma_data) * x_t, level
 
     def answer_to(
-        self, shown: Tensor, level: Tensor, labels: Tensor | None = None, *, network: nn.Module | None = None
+        self,
+        shown: Tensor,
+        level: Tensor,
+        labels: Tensor | None = None,
+        *,
+        network: Callable[..., Tensor] | None = None,
     ) -> Tensor:
         """The network's own prediction for what `shown_at` gave, shaped as `shown`. Labels are not checked.
 
@@ -182,7 +188,7 @@ class NetworkDenoiser(AroundNetwork):
         return self._asked(shown, level, labels, network)[0]
 
     def _asked(
-        self, x: Tensor, level: Tensor, labels: Tensor | None, network: nn.Module | None = None
+        self, x: Tensor, level: Tensor, labels: Tensor | None, network: Callable[..., Tensor] | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """The network's answer to what it is shown, (prediction, fraction)."""
         try:  # to find self.network a module first fails to find it elsewhere
