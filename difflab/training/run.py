@@ -98,7 +98,7 @@ class Run:
             groups.append({"params": beside, "weight_decay": 0.0})
         self._trained = [p for group in groups for p in group["params"]]
         self.optimizer = adamw(groups, settings.lr, settings.weight_decay, device)
-        self.forward = forward_for(denoiser, self.blocks, settings, device)
+        self.forward = forward_for(denoiser, self.blocks, settings, device, self.world)
         self.watch, self.whole = Watch(), True
         self._undrawn = 0  # 1 with a batch in hand that no update has seen yet
         self._answer = self._due = self._slope = torch.empty(0)
@@ -250,7 +250,7 @@ class Run:
     def compute_as(self, before: object) -> None:
         """Compute in the precision of `before` an interruption, where the settings leave it to the run."""
         if self.settings.precision == "auto":
-            self.forward = forward_for(self.denoiser, self.blocks, self.settings, self.device, before)
+            self.forward = forward_for(self.denoiser, self.blocks, self.settings, self.device, self.world, before)
             self._manual = self._by_hand()
 
     def _by_hand(self) -> ManualMLP | None:
