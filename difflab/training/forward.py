@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..denoisers.network import NetworkDenoiser
 from .blocks import Blocks
+from .distributed import World
 from .ema import clone
 from .precision import Computed, autocast, resolved
 from .settings import Settings
@@ -49,12 +50,21 @@ class Forward:
 
 
 def forward_for(
-    denoiser: NetworkDenoiser, blocks: Blocks, settings: Settings, device: torch.device, before: object = None
+    denoiser: NetworkDenoiser,
+    blocks: Blocks,
+    settings: Settings,
+    device: torch.device,
+    world: World,
+    before: object = None,
 ) -> Forward:
     """What `settings` ask for. `before` is what an interrupted run computed in; without it "auto" tries a batch, which is drawn
     again afterwards. Raises ValueError as `precision.resolved` and `Forward`."""
-    tried = _trial(denoiser, blocks, device) if settings.precision == "auto" else None
+    tried = _trial(denoiser, blocks, device) if settings.precision == "auto" and world.size == 1 else None
     computed = resolved(settings.precision, device, tried, before)
+    if settings.precision == "auto" and world.size > 1:  # measurements differ: the first process decides for all
+        shorter = torch.tensor(float(computed == "bfloat16"), device=device)
+        world.as_first(shorter)
+        computed = "bfloat16" if float(shorter) else "float32"
     return Forward(denoiser, device, computed=computed, compiled=settings.compile)
 
 
