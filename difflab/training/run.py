@@ -25,6 +25,7 @@ from .optimiser import adamw, set_rate
 from .power_averages import PowerAverages
 from .settings import Settings
 from .sharing import Shared, averaged, fill, here, like, part, parted, whole
+from .update import Update
 from .watch import Watch
 
 _OBJECTIVE = "objective/"  # where a state keeps what the objective has learned
@@ -98,6 +99,7 @@ class Run:
             groups.append({"params": beside, "weight_decay": 0.0})
         self._trained = [p for group in groups for p in group["params"]]
         self.optimizer = adamw(groups, settings.lr, settings.weight_decay, device)
+        self._update = Update(self.optimizer)
         self.forward = forward_for(denoiser, self.blocks, settings, device, self.world)
         self.watch, self.whole = Watch(), True
         self._undrawn = 0  # 1 with a batch in hand that no update has seen yet
@@ -162,7 +164,7 @@ class Run:
         self.whole = False
         self.step += 1
         set_rate(self.optimizer, self.settings.learning_rate(self.step, self.steps))
-        self.optimizer.step()
+        self._update()
         self.ema.update(self.step)
         self.averages.update(self.step)
         self.watch.add(loss.detach())
