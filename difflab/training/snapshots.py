@@ -12,6 +12,7 @@ On disk each is a safetensors file of its own, written in one stroke and never a
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import safetensors.torch
@@ -61,17 +62,16 @@ class Snapshots:
         return step % self._apart == 0
 
     def add(self, step: int, tensors: dict[str, Tensor]) -> None:
-        """Keep `tensors`, which are on the CPU and nobody else's. What is kept too densely now is dropped with the next
-        `write`, or at once where there is no folder."""
+        """Keep `tensors`, which are on the CPU and nobody else's."""
         if not self.keeps:
             return
         self._unwritten[step] = tensors
-        self._unwritten = {k: v for k, v in self._unwritten.items() if k % self._apart == 0}
         if self._folder is not None and sum(map(_bytes, self._unwritten.values())) > _UNWRITTEN:
-            self.write()
+            with suppress(OSError):  # the next checkpoint tells
+                self.write()
 
     def write(self) -> None:
-        """Put on disk what waits for it. OSError where that cannot be."""
+        """Put on disk what waits for it, and drop files that lie too densely by now. OSError where that cannot be."""
         if self._folder is None:
             return
         for step in sorted(self._unwritten):
