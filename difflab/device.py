@@ -19,6 +19,11 @@ def in_float64(x: Tensor) -> Tensor:
     return (x if has_float64(x.device) else x.cpu()).double()
 
 
+def sent(x: Tensor, device: torch.device) -> Tensor:
+    """`x`, which is on the CPU, on `device`: to a GPU from pinned memory, without waiting for what that still has to do."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
+
+
 def resolve(device: str | torch.device = "auto") -> torch.device:
     """The device named; "auto" is cuda where there is one, else mps, else cpu.
 

@@ -20,7 +20,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..checks import brief, check_generator, is_number, is_whole, tensor_of
-from ..device import has_float64
+from ..device import has_float64, sent
 from ..schedules import Schedule
 
 if TYPE_CHECKING:
@@ -195,7 +195,8 @@ class TabulatedTimes(Times):
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         dtype = torch.float64 if has_float64(device) else torch.float32
-        return self.edges.to(dtype).to(device), self.mass.to(dtype).to(device)
+        mass = self.mass.to(dtype)
+        return sent(self.edges.to(dtype), device), mass if mass.device == device else sent(mass, device)
 
 
 class LogNormalTimes(TabulatedTimes):

@@ -17,6 +17,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..data import DataSet, FiniteSet, Streamed
+from ..device import sent
 
 _AHEAD = 2  # draws that are under way beside the one in hand
 
@@ -64,7 +65,7 @@ class _Resident(Batches):
         self.labels = None if given is None else torch.from_numpy(given).to(device)
 
     def draw(self, n: int) -> tuple[Tensor, Tensor | None]:
-        index = torch.randint(len(self.x), (n,), generator=self.stream).to(self.device)
+        index = sent(torch.randint(len(self.x), (n,), generator=self.stream), self.device)
         return self.x[index], None if self.labels is None else self.labels[index]
 
 
@@ -73,7 +74,7 @@ class _Sampled(Batches):
 
     def draw(self, n: int) -> tuple[Tensor, Tensor | None]:
         x, labels = self.data.sample_labelled(n, self.stream)
-        return x.to(self.device), labels.to(self.device) if self.labelled and labels is not None else None
+        return sent(x, self.device), sent(labels, self.device) if self.labelled and labels is not None else None
 
 
 class _Ahead(Batches):
