@@ -93,3 +93,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 def reason(error: OSError) -> str:
     """Why the operating system refused, in its words."""
     return error.strerror or next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def sentence(error: BaseException, step: int) -> str:
+    """What ended a training in its `step`, on one line."""
+    said = (str(error).strip().splitlines() or ["no message"])[0]
+    ours = isinstance(error, FloatingPointError | TrainingOutOfMemory | NotSaved)
+    return said if ours else f"Training failed at step {step}: {type(error).__name__}: {said}"

@@ -67,8 +67,9 @@ class Folder:
         self._lock = FileLock(self.path / "lock", timeout=0, thread_local=False)
         self._writer = self.path / "writer"
         self._metrics: MetricsFile | None = None
-        #: of the newest checkpoint here, once it is known
+        #: of the newest checkpoint here, once it is known, and of the last one that this run wrote
         self.newest_step: int | None = None
+        self.saved_step: int | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -153,7 +154,7 @@ class Folder:
                 self._keep(self.path / f"checkpoint-{self.newest_step:09d}.safetensors")
             run.averages.snapshots.write()
             save(run, self.checkpoint, state)
-            self.newest_step = run.step
+            self.newest_step = self.saved_step = run.step
             for path in self._older()[: -self.keep or None]:
                 path.unlink(missing_ok=True)
         except OSError as error:

@@ -202,14 +202,14 @@ def continued(run: Run, folder: Folder | None = None) -> Generator[TrainingState
 
 
 def _save(run: Run, folder: Folder | None, *, back: bool = False, tell: bool = False) -> None:
-    """A checkpoint of a run that is sound; of an earlier step than the newest only when the run goes `back`. With `tell`,
+    """A checkpoint of a run that is sound; of an earlier step than its last one only when it goes `back`. With `tell`,
     FloatingPointError if its weights are not finite."""
     if folder is None or not run.whole or run.lost or run.watch.suspicious or not (tell or run.finite()):
         return
-    if back or folder.newest_step is None or folder.newest_step < run.step:
+    if back or folder.saved_step is None or folder.saved_step < run.step:
         state = sound_state(run, folder.checkpoint) if run.in_parts else None  # all processes put it together
         run.world.first(lambda: folder.save(run, state))
-        folder.newest_step = run.step
+        folder.newest_step = folder.saved_step = run.step
 
 
 def _steps(run: Run, folder: Folder | None) -> Generator[TrainingState, None, None]:

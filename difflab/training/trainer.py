@@ -30,7 +30,7 @@ from ..schedules import Schedule
 from .checkpoint import save
 from .curve import LossCurve
 from .ema import clone
-from .faults import NotSaved, TrainingDiverged, TrainingOutOfMemory
+from .faults import sentence
 from .loop import CHECK_EVERY, TrainingState, begun, continued
 from .runs import enrol
 from .settings import Settings, whole
@@ -227,14 +227,14 @@ class Trainer:
             if self._threads is not None:
                 limit_torch_threads(self._threads)
             end = self._train()
-        except (TrainingDiverged, TrainingOutOfMemory, NotSaved) as failure:
-            error = str(failure)
         except BaseException as failure:  # a thread's traceback shows nowhere in a notebook
-            error = f"Training failed at step {self.step + 1}: {type(failure).__name__}: {_one_line(failure)}"
+            error = sentence(failure, self.step + 1)
         try:
             self._loop.close()  # writes what its folder lacks
+            if self._folder is not None:  # of a loop that never began
+                self._folder.close()
         except Exception as failure:
-            end, error = "failed", error or _one_line(failure)
+            end, error = "failed", error or sentence(failure, self.step + 1)
         with self._turn:
             self._read_losses()
             self.step = self._run.step
@@ -293,7 +293,3 @@ def _stop_if_alive(trainer: weakref.ref[Trainer]) -> None:
     alive = trainer()
     if alive is not None:
         alive.stop()
-
-
-def _one_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]
