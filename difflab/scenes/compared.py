@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..training import Trainer
     from ..training.sweeps import SweepRun
 
-POINTS = 200  # of a curve: as many as its width can show
+POINTS = 100  # of a curve: means over a hundredth of the steps, or single batches would hide it
 TAIL = 0.2  # of the steps so far: what the loss beside the curve is the mean of
 ENDS = ("finished", "failed", "stopped", "lost")
 

@@ -13,7 +13,15 @@ from live import wait_for
 from notebook import blank, picture
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route, expect
 
-from difflab import ForwardNoising, Lab, ReverseTrajectories, ScheduleDesk, TrainingMonitor, WhereTheBitsGo
+from difflab import (
+    ForwardNoising,
+    Lab,
+    ReverseTrajectories,
+    RunComparison,
+    ScheduleDesk,
+    TrainingMonitor,
+    WhereTheBitsGo,
+)
 from difflab.data import GaussianMixture
 from difflab.denoisers import NetworkDenoiser
 from difflab.scenes.base import Scene
@@ -34,6 +42,17 @@ def monitor() -> TrainingMonitor:
     trainer.wait(60)
     scene.numbers()
     return scene
+
+
+def compared() -> RunComparison:
+    ring = GaussianMixture.ring(8)
+    runs = []
+    for lr in (1e-4, 1e-3, 1e-2):
+        denoiser = NetworkDenoiser.for_data(ring, VPCosine(), "eps", width=32, seed=0)
+        runs.append(Trainer(denoiser, ring, steps=300, batch=64, lr=lr, name=f"lr {lr:g}"))
+        runs[-1].start()
+        runs[-1].wait(60)
+    return RunComparison(runs)
 
 
 def sampled(data: str) -> ReverseTrajectories:
@@ -59,6 +78,7 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "reverse-untouched": ReverseTrajectories,
     "bits": WhereTheBitsGo,
     "monitor": monitor,
+    "runs": compared,
     "lab": lambda: lab("ring"),
     "lab-digits": lambda: lab("digits"),
 }
@@ -163,6 +183,14 @@ def test_the_page_stands_alone(browser: Browser, saved: Callable[[str], Path], n
         page.wait_for_timeout(200)  # the charts take their new size in the next frames
         nothing_wider_than_the_window(page)
         shoot(page, f"{name}-420")
+
+
+def test_a_comparison_of_nothing_says_so(browser: Browser, tmp_path: Path) -> None:
+    file = RunComparison([]).save_html(tmp_path / "runs.html")
+    with offline(browser) as page:
+        page.goto(file.as_uri())
+        expect(page.get_by_text("No run was there when this page was saved.")).to_be_visible()
+        expect(page.locator("#scene table")).to_be_hidden()
 
 
 @pytest.mark.parametrize("name", ["forward", "forward-digits", "reverse", "reverse-digits", "lab", "lab-digits"])

@@ -101,11 +101,12 @@ def test_a_real_directory_and_a_trainer_stand_side_by_side(tmp_path):
 def test_long_curves_are_thinned_to_means():
     from difflab.scenes.compared import _thinned
 
-    curve = np.stack([np.arange(1001.0), np.sin(np.arange(1001.0))], 1).astype(np.float32)
+    assert POINTS == 100
+    curve = np.stack([np.arange(1009.0), np.sin(np.arange(1009.0))], 1).astype(np.float32)
     thin = _thinned(curve)
     assert len(thin) <= POINTS
-    assert thin[0] == pytest.approx(curve[:6].mean(0), rel=1e-5)
-    assert thin[-1] == pytest.approx(curve[996:].mean(0), rel=1e-5)
+    assert thin[0] == pytest.approx(curve[:11].mean(0), rel=1e-5)
+    assert thin[-1] == pytest.approx(curve[91 * 11 :].mean(0), rel=1e-5)
     assert _thinned(curve[:0]).shape == (0, 2)
 
 

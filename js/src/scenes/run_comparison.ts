@@ -47,7 +47,9 @@ export const runComparison: Scene = (store, el, _clock, signal) => {
     const rows = store.get<RunRow[]>("runs") ?? [];
     const curves = curvesOf(store.get<NDArray | null>("curves"), rows.length);
     if (chosen >= rows.length) chosen = -1;
-    waiting.hidden = curves.some((curve) => curve.steps.length > 0);
+    const empty = curves.every((curve) => curve.steps.length === 0);
+    waiting.hidden = !empty;
+    chart.root.hidden = empty;
     waiting.textContent = emptySentence(store, rows);
     scale.set(store.get<Scale>("scale") ?? "log");
     foot.hidden = rows.length === 0;
@@ -140,9 +142,7 @@ function viewOf(rows: readonly RunRow[], curves: readonly RunCurve[], scale: Sca
     loss === null || !Number.isFinite(loss) || (log && loss <= 0) ? null : log ? Math.log10(loss) : loss;
   const end = Math.max(1, ...steps);
   const best = lowest(rows);
-  const data = steps.length
-    ? [steps, ...columns.map((column) => column.map(axis))]
-    : [[0, 1], ...rows.map(() => [null, null])];
+  const data = [steps, ...columns.map((column) => column.map(axis))];
   return {
     x: { label: "training step", range: [0, end], format: count },
     y: log
@@ -158,7 +158,7 @@ function viewOf(rows: readonly RunRow[], curves: readonly RunCurve[], scale: Sca
       width: i === chosen ? 3 : chosen < 0 ? 1.6 : 0.8,
       ...(rows.length <= 6 && { label: row.name }),
     })),
-    data: data.length > 1 ? data : [[0, 1]],
+    data,
     summary: rows.length
       ? rows
           .map((row) => `${row.name}: ${row.state || "step"} ${count(row.step)}, loss ${format(row.loss)}`)

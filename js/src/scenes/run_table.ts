@@ -65,7 +65,8 @@ export function runTable(choose: (run: number) => void, signal: AbortSignal): Ru
     root,
     show(rows, chosen) {
       const differ = rows.some((row) => row.differs);
-      const titles = ["run", ...(differ ? ["differs in"] : []), "state", "step", "loss", "steps/s"];
+      const fast = rows.some((row) => row.speed);
+      const titles = ["run", ...(differ ? ["differs in"] : []), "state", "step", "loss", ...(fast ? ["steps/s"] : [])];
       if (titles.join() !== columns) {
         columns = titles.join();
         head.replaceChildren(lineOf("th", titles));
@@ -75,7 +76,7 @@ export function runTable(choose: (run: number) => void, signal: AbortSignal): Ru
       // rows stay the same elements, so that the focus does
       while (shown.length > rows.length) shown.pop()!.root.remove();
       while (shown.length < rows.length) {
-        const row = newRow(shown.length, differ);
+        const row = newRow(shown.length, differ, titles.length);
         shown.push(row);
         body.append(row.root);
       }
@@ -90,8 +91,8 @@ interface Row {
   show(row: RunRow, chosen: boolean, best: boolean): void;
 }
 
-function newRow(run: number, differ: boolean): Row {
-  const root = lineOf("td", ["", ...(differ ? [""] : []), "", "", "", ""]);
+function newRow(run: number, differ: boolean, columns: number): Row {
+  const root = lineOf("td", Array<string>(columns).fill(""));
   const cells = [...root.children] as HTMLElement[];
   const name = element("button", "difflab-run-name");
   name.type = "button";
@@ -120,7 +121,7 @@ function newRow(run: number, differ: boolean): Row {
       put(rest[0], row.state);
       put(rest[1], count(row.step));
       put(rest[2], row.loss === null ? "" : withError(row.loss, row.error) + (best ? " (lowest)" : ""));
-      put(rest[3], row.speed ? format(row.speed) : "");
+      if (rest[3]) put(rest[3], row.speed ? format(row.speed) : "");
     },
   };
 }
