@@ -20,8 +20,10 @@ def in_float64(x: Tensor) -> Tensor:
 
 
 def sent(x: Tensor, device: torch.device) -> Tensor:
-    """`x`, which is on the CPU, on `device`: to a GPU from pinned memory, without waiting for what that still has to do."""
-    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
+    """`x` on `device`; from the CPU to a GPU through pinned memory, without waiting for what that still has to do."""
+    if device.type == "cuda" and x.device.type == "cpu":
+        return x.pin_memory().to(device, non_blocking=True)
+    return x.to(device)
 
 
 def resolve(device: str | torch.device = "auto") -> torch.device:

@@ -195,8 +195,7 @@ class TabulatedTimes(Times):
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         dtype = torch.float64 if has_float64(device) else torch.float32
-        mass = self.mass.to(dtype)
-        return sent(self.edges.to(dtype), device), mass if mass.device == device else sent(mass, device)
+        return sent(self.edges.to(dtype), device), sent(self.mass.to(dtype), device)
 
 
 class LogNormalTimes(TabulatedTimes):
