@@ -4,6 +4,7 @@
     checkpoint-000002000.safetensors    older ones, named by their step
     averages/000000512.safetensors      of the weights, by their step, where any are followed (post_hoc.py)
     metrics.csv                         one row for every few dozen steps
+    tensorboard/                        the same for TensorBoard, where asked for
     lock, writer                        held while a training writes here, and who that is
 
 Two trainings never write into one directory, and a run that lies there is never overwritten by another one. A process that is
@@ -26,8 +27,11 @@ from torch import Tensor, nn
 
 from .atomic import UNFINISHED, unfinished
 from .checkpoint import Checkpoint, CheckpointError, load, save
+from .event_files import FOLDER as EVENTS
+from .event_files import EventFiles, writer_class
 from .faults import NotSaved, reason
 from .metrics_file import MetricsFile
+from .metrics_table import Row
 from .run import Run
 from .settings import whole
 from .snapshots import FOLDER as AVERAGES
@@ -51,7 +55,8 @@ class Folder:
         keep: how many older checkpoints stay beside the newest.
         tensorboard: also write event files for TensorBoard.
 
-    Raises ValueError for values that cannot be. Nothing is touched before `open`.
+    Raises ValueError for values that cannot be, ImportError where TensorBoard is asked for and is not there. Nothing is touched
+    before `open`.
     """
 
     def __init__(
@@ -63,10 +68,13 @@ class Folder:
             raise ValueError(f"tensorboard must be True or False, but got {tensorboard!r}.")
         if not isinstance(path, str | PathLike):
             raise TypeError(f"folder must be the path of a directory, but got {path!r}.")
+        if tensorboard:
+            writer_class()
         self.path, self.save_every, self.keep, self.tensorboard = Path(path), save_every, keep, tensorboard
         self._lock = FileLock(self.path / "lock", timeout=0, thread_local=False)
         self._writer = self.path / "writer"
         self._metrics: MetricsFile | None = None
+        self._events: EventFiles | None = None
         #: of the newest checkpoint here, once it is known, and of the last one that this run wrote
         self.newest_step: int | None = None
         self.saved_step: int | None = None
@@ -130,17 +138,22 @@ class Folder:
                 os.replace(self.checkpoint, self.path / UNREAD)
             run.averages.snapshots.move_to(self.path / AVERAGES)
             run.averages.snapshots.forget_after(run.step)
-            self._metrics = MetricsFile(self.path, run.step, tensorboard=self.tensorboard)
+            self._metrics = MetricsFile(self.path, run.step)
+            run.metrics.hold(self._metrics.kept)
+            if self.tensorboard:
+                self._events = EventFiles(self.path / EVENTS, run.step, self._metrics.kept)
         except OSError as error:
             raise FolderError(
                 f"Nothing can be written into {self.path} ({reason(error)}): give another folder."
             ) from error
 
-    def note(self, run: Run, loss: float) -> None:
-        """A row of metrics: the mean `loss` since the last one. Raises NotSaved."""
+    def note(self, run: Run, row: Row) -> None:
+        """Write a row of its metrics. Raises NotSaved."""
         assert self._metrics is not None
         try:
-            self._metrics.add(run.step, loss, run.settings.learning_rate(run.step, run.steps))
+            self._metrics.add(row)
+            if self._events is not None:
+                self._events.add(row)
         except OSError as error:
             raise NotSaved(run, self.path, error, self.newest_step) from error
 
@@ -153,6 +166,8 @@ class Folder:
             if self.keep and self.newest_step is not None:
                 self._keep(self.path / f"checkpoint-{self.newest_step:09d}.safetensors")
             run.averages.snapshots.write()
+            if self._metrics is not None:
+                self._metrics.sync()  # no checkpoint without the rows before it
             save(run, self.checkpoint, state)
             self.newest_step = self.saved_step = run.step
             for path in self._older()[: -self.keep or None]:
@@ -180,8 +195,9 @@ class Folder:
     def close(self) -> None:
         """Let go of the directory."""
         try:
-            if self._metrics is not None:
-                self._metrics.close()
+            for written in (self._metrics, self._events):
+                if written is not None:
+                    written.close()
         finally:
             if self._lock.is_locked:
                 with suppress(OSError):

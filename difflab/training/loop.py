@@ -216,6 +216,7 @@ def _steps(run: Run, folder: Folder | None) -> Generator[TrainingState, None, No
     every = 1 if run.device.type == "cpu" else CHECK_EVERY
     looks = run.device.type != "meta"
     kept = run.state(parts=True)  # what a divergence falls back to
+    run.metrics.go_on(run.step)
     ends = False  # whether another process, or this one, wants all to end: after the same step
     try:
         while run.step < run.steps and not ends:
@@ -233,7 +234,7 @@ def _steps(run: Run, folder: Folder | None) -> Generator[TrainingState, None, No
             # whether the weights are sound shows in the next step's loss; the last step has none
             if last and not run.finite():
                 raise _back(run, kept, folder, run.step, "weights were not finite any more")
-            noted = run.watch.mean() if run.step % NOTE_EVERY == 0 or last else None
+            noted = run.note() if run.step % NOTE_EVERY == 0 or last else None
             if folder is not None:
                 if noted is not None and run.world.is_first:
                     folder.note(run, noted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,7 @@ from .distributed import World
 from .ema import EMA, clone
 from .fingerprint import fingerprint
 from .forward import Forward, forward_for
+from .metrics_table import Metrics, Row
 from .optimiser import adamw, set_rate
 from .power_averages import PowerAverages
 from .settings import Settings
@@ -41,6 +43,7 @@ class Run:
     Attributes:
         whole: False while an update is under way: some weights have had it, and some have not.
         watch: judges the losses.
+        metrics: what was noted of it so far.
         world: the processes that share the run; it lies in parts on them under `parallel` = "fsdp".
     """
 
@@ -101,7 +104,8 @@ class Run:
         self.optimizer = adamw(groups, settings.lr, settings.weight_decay, device)
         self._update = Update(self.optimizer)
         self.forward = forward_for(denoiser, self.blocks, settings, device, self.world)
-        self.watch, self.whole = Watch(), True
+        self.watch, self.metrics, self.whole = Watch(), Metrics(), True
+        self._norm = torch.tensor(math.nan)  # of the last gradient, where it is clipped
         self._undrawn = 0  # 1 with a batch in hand that no update has seen yet
         self._answer = self._due = self._slope = torch.empty(0)
         self._manual = self._by_hand()
@@ -160,7 +164,7 @@ class Run:
                     if parameter.grad is not None:
                         parameter.grad = self.world.sum(parameter.grad) / self.world.size
         if self.settings.clip_gradient is not None:
-            torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_gradient)
+            self._norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_gradient)
         self.whole = False
         self.step += 1
         set_rate(self.optimizer, self.settings.learning_rate(self.step, self.steps))
@@ -169,6 +173,16 @@ class Run:
         self.averages.update(self.step)
         self.watch.add(loss.detach())
         self._undrawn, self.whole = 0, True
+
+    def note(self) -> Row | None:
+        """A new row of `metrics`; waits for the device. None in a dry run (meta). Where the run lies in parts, all
+        processes must ask."""
+        loss = self.watch.mean()
+        if loss is None:
+            return None
+        return self.metrics.add(
+            self.step, loss, self.settings.learning_rate(self.step, self.steps), float(whole(self._norm))
+        )
 
     def finite(self) -> bool:
         """Whether no weight, and none of the averages, is nan or inf. In a dry run (meta) nobody knows: True."""
