@@ -10,9 +10,11 @@ of one, in which all of this costs nothing.
 from __future__ import annotations
 
 import atexit
+import gc
 import hashlib
 import os
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -178,16 +180,14 @@ class World:
         elif self._board is not None:
             with suppress(RuntimeError):  # the board is gone with the process that kept it
                 self._board.set(_FAILED, _sentence(error))
-        self.part()
+        group, self.group, self.broken = self.group, None, True
+        with suppress(RuntimeError, ValueError):
+            dist.destroy_process_group(group)
+        # it closes when nobody holds it any more, such as the pass through the network that did not end
+        traceback.clear_frames(error.__traceback__)
+        del group
+        gc.collect()
         return told
-
-    def part(self) -> None:
-        """Close the connection, as far as nothing else holds it."""
-        if not self._alone:
-            self.broken = True
-            group, self.group = self.group, None
-            with suppress(RuntimeError, ValueError):
-                dist.destroy_process_group(group)
 
     @property
     def _alone(self) -> bool:

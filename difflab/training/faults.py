@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .distributed import ProcessLost
+
 if TYPE_CHECKING:
     from ..denoisers.network import NetworkDenoiser
     from .run import Run
@@ -98,5 +100,5 @@ def reason(error: OSError) -> str:
 def sentence(error: BaseException, step: int) -> str:
     """What ended a training in its `step`, on one line."""
     said = (str(error).strip().splitlines() or ["no message"])[0]
-    ours = isinstance(error, FloatingPointError | TrainingOutOfMemory | NotSaved)
+    ours = isinstance(error, FloatingPointError | TrainingOutOfMemory | NotSaved | ProcessLost)
     return said if ours else f"Training failed at step {step}: {type(error).__name__}: {said}"

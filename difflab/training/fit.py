@@ -28,7 +28,7 @@ def fit(
         run, folder = begun(denoiser, data, steps=steps, **options)
         states = continued(run, folder)
         try:
-            for _ in _shown(states, run.step, steps) if progress else states:
+            for _ in _shown(states, run.step, steps) if progress and run.world.is_first else states:
                 if interrupt.pressed and run.step < steps:
                     raise KeyboardInterrupt
         except TrainingInterrupted:
@@ -36,7 +36,9 @@ def fit(
         except KeyboardInterrupt:
             states.close()  # writes what `folder` lacks
             raise TrainingInterrupted(run, None if folder is None else folder.checkpoint) from None
-    return run.ema.module
+        if run.step < steps:  # the interrupt came to another process of several
+            raise TrainingInterrupted(run, None if folder is None else folder.checkpoint)
+    return run.average()
 
 
 def _shown(states: Iterator[TrainingState], done: int, steps: int) -> Iterator[TrainingState]:

@@ -244,8 +244,8 @@ class Trainer:
     def _train(self) -> State:
         while self._may_go_on():
             state = next(self._loop, None)
-            if state is None:
-                return "finished"
+            if state is None:  # at the last step, or where another process of several stopped
+                return "finished" if self._run.step >= self.total_steps else "stopped"
             self._note(state)
             if self.on_step is not None:
                 self.on_step(state)
