@@ -103,6 +103,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._before = 0  # what was said in earlier jobs, in bytes
         self._process = subprocess.Popen(
             [sys.executable, "-c", _WORKER],
             stdin=subprocess.PIPE,
@@ -117,6 +118,7 @@ class _Worker:
     def answer(self, job: bytes) -> tuple[bool, Any]:
         """(True, what the job returned) or (False, what it raised). WorkerLost, and the process is gone, without either."""
         assert self._process.stdout is not None
+        self._before = os.fstat(self._said.fileno()).st_size
         self._send(job)
         try:
             return pickle.load(self._process.stdout)
@@ -131,7 +133,7 @@ class _Worker:
         with self._process:
             code = self._process.wait()
         with self._said:
-            self._said.seek(0)
+            self._said.seek(self._before)
             lines = self._said.read().decode(errors="replace").strip().splitlines()
         if code >= 0:
             return f"the worker ended with exit code {code}" + (f": {lines[-1]}" if lines else "")

@@ -254,7 +254,7 @@ class Sweep:
         if isinstance(error, WorkerLost):
             run.lose(f"lost: {first}")
         elif isinstance(error, BrokenExecutor):
-            run.lose(f"lost: its executor broke as a whole ({brief(type(error).__name__)}: {first})")
+            run.lose(f"lost: its executor broke as a whole ({type(error).__name__}: {first})")
         else:
             run.lose(f"lost: {type(error).__name__}: {first}")
         self._note_end(run)
