@@ -200,9 +200,11 @@ def loss_curves(curves: Mapping[str, Sequence[tuple[float, float]]], *, above_fl
         curves: (step, loss) by name.
         above_floor: the losses are what lies above the floor of each; what noise puts below it is left out.
 
-    Raises ValueError if there is no loss in any of them.
+    Raises TypeError for what is no table of curves, ValueError if there is no loss in any of them.
     """
     go = _plotly()
+    if not isinstance(curves, Mapping) or not all(isinstance(name, str) for name in curves):
+        raise TypeError(f"Loss curves are given by name, {{name: [(step, loss), ...]}}, but got {brief(curves)}.")
     if not any(len(points) for points in curves.values()):
         raise ValueError("There is nothing to draw: no run has a loss yet.")
     figure = go.Figure()

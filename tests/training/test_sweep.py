@@ -12,6 +12,7 @@ import torch
 from scipy.integrate import quad
 
 import difflab
+from difflab.plots import loss_curves
 from difflab.schedules import VPCosine
 from difflab.training import load
 from difflab.training.recipe import recipe_from
@@ -275,6 +276,8 @@ def test_a_figure_without_floors_or_losses(tmp_path, threads):
     runs = difflab.sweep({"bad": config}, executor=threads, folder=tmp_path / "bad").wait()
     with pytest.raises(ValueError, match="no run has a loss yet"):
         runs.figure()
+    with pytest.raises(TypeError, match=r"Loss curves are given by name, .* but got \[\(1, 0.5\)\]"):
+        loss_curves([(1, 0.5)])
     both = difflab.sweep({"bad": config, "good": BASE}, executor=threads, folder=tmp_path / "both").wait()
     assert both.figure().layout.yaxis.title.text == "loss"
 
