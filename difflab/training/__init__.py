@@ -7,6 +7,7 @@ from .faults import NotSaved, TrainingDiverged, TrainingInterrupted, TrainingOut
 from .few_step import FewStepState, train_few_step
 from .fit import fit
 from .loop import TrainingState, prepare, train
+from .metrics_file import metrics
 from .run import Run
 from .settings import Settings
 from .trainer import Trainer
@@ -27,6 +28,7 @@ __all__ = [
     "TrainingState",
     "fit",
     "load",
+    "metrics",
     "prepare",
     "save",
     "train",

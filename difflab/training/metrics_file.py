@@ -28,7 +28,7 @@ class MetricsFile:
         path = folder / FILE
         found = [Row(**row) for row in read(path)] if path.exists() else []  # type: ignore[arg-type] # steps are whole
         self.kept = [row for row in found if row.step <= step]
-        write_atomically(path, (HEAD + text(self.kept)).encode())
+        write(path, self.kept)
         self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close()
 
     def add(self, row: Row) -> None:
@@ -44,6 +44,11 @@ class MetricsFile:
         """Nothing is left to be written but what `add` has failed to write."""
         with suppress(OSError):
             self._file.close()
+
+
+def write(path: str | PathLike[str], rows: list[Row]) -> None:
+    """A table of these rows, in one stroke. Raises OSError."""
+    write_atomically(path, (HEAD + text(rows)).encode())
 
 
 def read(path: Path) -> list[dict[str, float]]:

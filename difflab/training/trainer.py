@@ -8,11 +8,9 @@ told otherwise: two OpenMP threads stall to a tenth of their speed as soon as a 
 from __future__ import annotations
 
 import atexit
-import math
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -20,25 +18,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..data import DataSet
 from ..denoisers.network import NetworkDenoiser
 from ..objectives.objective import Objective
 from ..schedules import Schedule
 from .checkpoint import save
-from .curve import LossCurve
 from .ema import clone
 from .faults import sentence
-from .loop import CHECK_EVERY, TrainingState, begun, continued
+from .loop import TrainingState, begun, continued
+from .metrics_file import write
+from .progress import Progress
 from .runs import enrol
 from .settings import Settings, whole
 from .threads import limit_torch_threads
 
 State = Literal["idle", "running", "paused", "finished", "failed", "stopped"]
 _MOST_THREADS = 1024
-_WINDOW = 2.0  # seconds over which the speed is measured
 
 
 class Trainer:
@@ -81,10 +77,8 @@ class Trainer:
         self._loop = continued(self._run, self._folder)
         self.total_steps, self.on_step, self._threads = steps, on_step, threads
         self.state: State = "idle"
-        self.step, self.loss, self.error = self._run.step, float("nan"), ""
-        self._curve = LossCurve()
-        self._marks: deque[tuple[float, int]] = deque()
-        self._unread: list[tuple[int, Tensor]] = []
+        self.step, self.error = self._run.step, ""
+        self._progress = Progress()
         self._turn = threading.Condition()  # held by whoever changes a field; never during a step
         self._pause = self._stop = self._between = False
         self._visitors = 0  # threads that want the run for themselves between two steps
@@ -101,7 +95,7 @@ class Trainer:
                 )
             self._pause = False
             if self.state == "paused":
-                self._marks.clear()  # the pause does not count as slow training
+                self._progress.rest()
                 self.state = "running"
             if self._thread is None:
                 self.state = "running"
@@ -190,8 +184,7 @@ class Trainer:
         """
         with self.between_steps(timeout):
             self._run.denoiser.schedule = self._run.ema.module.schedule = schedule
-            self._read_losses()
-            self._curve = LossCurve()
+            self._progress.compare_anew()
 
     @contextmanager
     def between_steps(self, timeout: float = 10.0) -> Iterator[None]:
@@ -207,18 +200,28 @@ class Trainer:
                 self._visitors -= 1
                 self._turn.notify_all()
 
+    @property
+    def loss(self) -> float:
+        return self._progress.loss
+
     def curve(self) -> np.ndarray:
         """The loss so far, (m, 2) float32 of (step, loss), m <= 600: means over equal blocks of steps."""
         with self._turn:
-            return self._curve.points()
+            return self._progress.curve.points()
 
     @property
     def steps_per_second(self) -> float:
         with self._turn:
-            if self.state != "running" or len(self._marks) < 2:
-                return 0.0
-            (t0, k0), (t1, k1) = self._marks[0], self._marks[-1]
-            return (k1 - k0) / (t1 - t0) if t1 > t0 else 0.0
+            return self._progress.steps_per_second if self.state == "running" else 0.0
+
+    def metrics(self) -> dict[str, np.ndarray]:
+        """What was noted so far, a row every few dozen steps, as `difflab.training.metrics` gives it for a folder; of a run so
+        long that there are more than a few thousand rows, every second, fourth, ... one."""
+        return self._run.metrics.columns()
+
+    def write_metrics(self, path: str | PathLike[str]) -> None:
+        """Write these rows as a table like the metrics.csv that a folder has anyway. Raises OSError."""
+        write(path, self._run.metrics.rows())
 
     def _work(self) -> None:
         end: State = "failed"
@@ -236,7 +239,7 @@ class Trainer:
         except Exception as failure:
             end, error = "failed", error or sentence(failure, self.step + 1)
         with self._turn:
-            self._read_losses()
+            self._progress.read()
             self.step = self._run.step
             self.error, self.state = error, end
             self._turn.notify_all()
@@ -246,7 +249,9 @@ class Trainer:
             state = next(self._loop, None)
             if state is None:  # at the last step, or where another process of several stopped
                 return "finished" if self._run.step >= self.total_steps else "stopped"
-            self._note(state)
+            with self._turn:
+                self.step = state.step
+                self._progress.add(state)
             if self.on_step is not None:
                 self.on_step(state)
         return "stopped"
@@ -255,7 +260,8 @@ class Trainer:
         """Wait while paused or visited; False once stopped."""
         with self._turn:
             if self._pause or self._visitors:
-                self._read_losses()
+                self._progress.read()
+                since = time.monotonic()
                 while not self._stop and (self._pause or self._visitors):
                     if self._pause and self.state == "running":
                         self.state = "paused"
@@ -263,29 +269,8 @@ class Trainer:
                     self._turn.notify_all()
                     self._turn.wait()
                 self._between = False
+                self._run.metrics.leave_out(time.monotonic() - since)
             return not self._stop
-
-    def _note(self, state: TrainingState) -> None:
-        now = time.perf_counter()
-        with self._turn:
-            self.step = state.step
-            self._marks.append((now, state.step))
-            while now - self._marks[0][0] > _WINDOW:
-                self._marks.popleft()
-            self._unread.append((state.step, state.loss))
-            # reading a loss waits for the device; on the CPU it is there already
-            if state.loss.device.type == "cpu" or len(self._unread) >= CHECK_EVERY:
-                self._read_losses()
-
-    def _read_losses(self) -> None:
-        if not self._unread:
-            return
-        losses = torch.stack([loss for _, loss in self._unread]).tolist()
-        for (step, _), loss in zip(self._unread, losses, strict=True):
-            if math.isfinite(loss):
-                self._curve.add(step, loss)
-                self.loss = loss
-        self._unread.clear()
 
 
 def _stop_if_alive(trainer: weakref.ref[Trainer]) -> None:
