@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Literal, get_args
 
@@ -62,8 +63,10 @@ def resolved(
     return "bfloat16" if ratio < _WORTH else "float32"
 
 
-def autocast(computed: Computed, device: torch.device) -> torch.autocast:
-    """The context in which a network computes so."""
+def autocast(computed: Computed, device: torch.device) -> AbstractContextManager[object]:
+    """The context in which a network computes so; torch has none for a dry run (meta)."""
+    if device.type == "meta":
+        return nullcontext()
     return torch.autocast(device.type, torch.bfloat16, enabled=computed == "bfloat16")
 
 
