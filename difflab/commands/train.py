@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from ..training import Trainer
@@ -52,4 +53,5 @@ def _driven(trainer: Trainer, path: Path) -> int:
 
 def _show(bar: object, trainer: Trainer) -> None:
     bar.update(trainer.step - bar.n)  # type: ignore[attr-defined]
-    bar.set_postfix(loss=f"{trainer.loss:.4f}")  # type: ignore[attr-defined]
+    if math.isfinite(trainer.loss):  # a run that had ended before has none
+        bar.set_postfix(loss=f"{trainer.loss:.4f}")  # type: ignore[attr-defined]

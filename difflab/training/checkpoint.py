@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import platform
 import struct
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..denoisers.network import NetworkDenoiser
 from .atomic import write_atomically
+from .differing import difference
 from .run import Run
 
 FORMAT = 2  # 1 drew its batches one by one: its random streams mean something else
@@ -63,19 +63,15 @@ class Checkpoint:
                 f"This checkpoint is of format {self.format}, whose random streams were drawn in another way: its denoiser can"
                 " be sampled, and trained anew, but its run cannot be resumed."
             )
-        for part, of in (("data", "the data"), ("denoiser", "the denoiser")):
-            mine, its = self.config[part], json.loads(json.dumps(run.config[part]))
-            for key in (*its, *mine):  # the fingerprint last: where a name tells the difference, it says more
-                if _same(mine.get(key), its.get(key)):
-                    continue
-                if key == "fingerprint":
-                    raise CheckpointError(
-                        f"This checkpoint cannot be resumed here: it was trained on other data of the name"
-                        f" {its['name']!r}."
-                    )
-                raise CheckpointError(
-                    f"This checkpoint cannot be resumed here: its {key} of {of} is {mine.get(key)}, not {its.get(key)}."
-                )
+        for part in ("data", "denoiser"):
+            its = json.loads(json.dumps(run.config[part]))
+            if (found := difference(self.config[part], its, part)) is None:
+                continue
+            key, mine, other = found
+            said = f"its {key} is {mine}, not {other}"
+            if key == "data.fingerprint":
+                said = f"it was trained on other data of the name {its['name']!r}"
+            raise CheckpointError(f"This checkpoint cannot be resumed here: {said}.")
         try:
             run.restore(self.tensors)
             run.compute_as(self.config["training"].get("computed"))
@@ -181,15 +177,6 @@ def _header(name: str, content: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise CheckpointError(f"{name} is not a difflab checkpoint: its header is not JSON.") from error
     return header if isinstance(header, dict) else {}
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Equal, but for the last bits of numbers that were computed on another machine."""
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-6)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
-    return bool(one == other)
 
 
 def _json(text: str | bytes) -> Any:

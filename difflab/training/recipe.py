@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -16,8 +19,9 @@ from ..data import DataSet
 from ..data.names import PATHS, maker
 from ..denoisers.network import NetworkDenoiser
 from ..schedules import Schedule, schedule_from
+from .folder import Folder
 from .settings import Settings, whole
-from .trainer import Trainer
+from .trainer import MOST_THREADS, Trainer
 
 _MODEL = {"prediction", "conditional", "seed", "network", "width", "depth", "blocks", "heads", "patch", "dropout"}
 _TRAINING = {*Settings.__dataclass_fields__, "steps", "device", "threads", "seed", "save_every", "keep", "tensorboard"}
@@ -77,9 +81,14 @@ def read(path: str | PathLike[str]) -> Recipe:
 def tables_in(path: str | PathLike[str]) -> dict[str, Any]:
     """The tables in the file at `path`, as `recipe_from` takes them. Raises as `read`, but for what they say."""
     path = Path(path)
+    content = path.read_bytes()
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        if b"\0" in content:
+            raise RecipeError(f"{path.name} is not a recipe: that is a text file in TOML, such as configs/ring.toml.")
+        tables = tomllib.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path.name} is not a recipe: that is a text file in TOML, encoded as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path.name} is not TOML: {error}.") from error
     data = tables.get("data")
     if isinstance(data, dict):
@@ -108,9 +117,11 @@ def recipe_from(tables: dict[str, Any], name: str = "recipe") -> Recipe:
 
 
 def _recipe(name: str, tables: dict[str, dict[str, Any]]) -> Recipe:
-    data = _data(name, {"name": "digits"} | tables.get("data", {}))
+    with _named("data", tables):
+        data = _data(name, {"name": "digits"} | tables.get("data", {}))
 
-    schedule = _schedule({"name": "VPCosine"} | tables.get("schedule", {}))
+    with _named("schedule", tables):
+        schedule = _schedule({"name": "VPCosine"} | tables.get("schedule", {}))
 
     conditional = data.vector is not None or (data.is_image and data.classes is not None)
     model: dict[str, Any] = {"prediction": "v", "conditional": conditional, "seed": 0} | tables.get("model", {})
@@ -119,21 +130,43 @@ def _recipe(name: str, tables: dict[str, dict[str, Any]]) -> Recipe:
         raise RecipeError(f"{name}: model.conditional must be true or false, but got {model['conditional']!r}.")
     if not isinstance(model.get("network", ""), str):
         raise RecipeError(f"{name}: model.network must be a name, but got {model['network']!r}.")
-    whole("model.seed", model["seed"], 0, _LARGEST_SEED)
-    denoiser = NetworkDenoiser.for_data(data, schedule, **model)
+    with _named("model", tables):
+        whole("seed", model["seed"], 0, _LARGEST_SEED)
+        denoiser = NetworkDenoiser.for_data(data, schedule, **model)
 
     training = dict(tables.get("training", {}))
     _refuse_unknown(name, "training.", training, _TRAINING)
     if "steps" not in training:
         raise RecipeError(f"{name} does not say how long to train; give training.steps.")
-    Settings(**{key: value for key, value in training.items() if key in Settings.__dataclass_fields__})
-    for key in ("steps", "threads", "save_every"):
-        whole(f"training.{key}", training.get(key, 1), 1)
     if not isinstance(training.get("device", "auto"), str):
         raise RecipeError(f"{name}: training.device must be a name, but got {training['device']!r}.")
     seed = training.pop("seed", 0)
-    whole("training.seed", seed, 0, _LARGEST_SEED)
+    with _named("training", tables):
+        Settings(**{key: value for key, value in training.items() if key in Settings.__dataclass_fields__})
+        Folder("", **{key: training[key] for key in inspect.signature(Folder).parameters if key in training})
+        whole("steps", training["steps"], 1)
+        whole("threads", training.get("threads", 1), 1, MOST_THREADS)
+        whole("seed", seed, 0, _LARGEST_SEED)
     return Recipe(data, denoiser, training, seed)
+
+
+@contextmanager
+def _named(title: str, tables: dict[str, dict[str, Any]]) -> Iterator[None]:
+    """A ValueError from inside is told with the key as it stands in the file: the one that the sentence begins with, or whose
+    value it repeats."""
+    try:
+        yield
+    except RecipeError:
+        raise
+    except ValueError as error:
+        table = tables.get(title, {})
+        first = re.split(r"\W", str(error), maxsplit=1)[0]
+        repeated = [key for key, value in table.items() if f" {value!r}" in str(error) or f"={value!r}" in str(error)]
+        if first in table:
+            raise ValueError(f"{title}.{error}") from error
+        if len(repeated) == 1:
+            raise ValueError(f"{title}.{repeated[0]}: {error}") from error
+        raise ValueError(f"{title}: {error}") from error
 
 
 def _data(name: str, table: dict[str, Any]) -> DataSet:
@@ -149,7 +182,7 @@ def _data(name: str, table: dict[str, Any]) -> DataSet:
         if key in PATHS and not isinstance(value, str):
             raise RecipeError(f"{name}: data.{key} must be a path, but got {value!r}.")
         if not from_files:
-            _check_knob(f"data.{key}", value, knobs[key].default)
+            _check_knob(key, value, knobs[key].default)
     return make(**table)
 
 

@@ -119,7 +119,7 @@ def _lengths(averages: object) -> tuple[float, ...]:
     if not isinstance(averages, list | tuple):
         raise ValueError(f"averages must be a list of lengths such as [0.05, 0.1], but got {averages!r}.")
     for length in averages:
-        check_length(length, "each of averages")
+        check_length(length, "averages")
     if len(set(averages)) < len(averages) or len(averages) > _MOST_AVERAGES:
         raise ValueError(f"averages must be at most {_MOST_AVERAGES} different lengths, but got {averages!r}.")
     return tuple(float(length) for length in averages)

@@ -34,7 +34,7 @@ from .settings import Settings, whole
 from .threads import limit_torch_threads
 
 State = Literal["idle", "running", "paused", "finished", "failed", "stopped"]
-_MOST_THREADS = 1024
+MOST_THREADS = 1024
 
 
 class Trainer:
@@ -72,7 +72,7 @@ class Trainer:
         if name is not None and not (isinstance(name, str) and name and name.isprintable()):
             raise ValueError(f"name must be one line of text, or None, but got {name!r}.")
         if threads is not None:
-            whole("threads", threads, least=1, most=_MOST_THREADS)
+            whole("threads", threads, least=1, most=MOST_THREADS)
         self._run, self._folder = begun(denoiser, data, steps=steps, **options)
         self._loop = continued(self._run, self._folder)
         self.total_steps, self.on_step, self._threads = steps, on_step, threads
