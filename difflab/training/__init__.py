@@ -8,6 +8,7 @@ from .few_step import FewStepState, train_few_step
 from .fit import fit
 from .loop import TrainingState, prepare, train
 from .metrics_file import metrics
+from .post_hoc import PostHoc
 from .run import Run
 from .settings import Settings
 from .trainer import Trainer
@@ -19,6 +20,7 @@ __all__ = [
     "FewStepState",
     "LossCurve",
     "NotSaved",
+    "PostHoc",
     "Run",
     "Settings",
     "Trainer",

@@ -89,8 +89,7 @@ def train(
         folder: directory of the run (see `Folder`): a checkpoint every `save_every` steps, at the end, when the generator is
             closed and when training diverges (of the last good state), `keep` older ones beside it; metrics.csv; with
             `tensorboard`, event files. One that holds a run already is only taken with `resume`.
-        settings: of `Settings`: batch, lr, warmup, decay, ema, weight_decay, label_dropout, clip_gradient,
-            weighting, times.
+        settings: the fields of `Settings`: batch, lr, warmup, decay, ema, averages, weighting, times, precision, compile, ...
 
     Raises ValueError at once, in one sentence, for bad arguments; on the way TrainingDiverged when the loss is nan or inf, or
     explodes, TrainingOutOfMemory, NotSaved when a checkpoint cannot be written, and TrainingInterrupted. Whatever ends it, the
