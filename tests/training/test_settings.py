@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from difflab.training import Settings
+from difflab.training.recipe import RecipeError, read, recipe_from
 
 STEPS = 1000
 
@@ -99,3 +100,21 @@ def test_one_sentence_names_the_setting_what_it_got_and_what_is_allowed(name, va
     assert "\n" not in said
     got = value[-1] if allowed.startswith(("at most 1/", "above 0", "share")) else value
     assert f"got {got!r}" in said
+
+
+def test_a_recipe_s_lists_and_names_are_settings(tmp_path):
+    recipe = recipe_from(
+        {"data": {"name": "ring"}, "training": {"steps": 3, "averages": [0.05, 0.1], "precision": "auto"}}
+    )
+    assert recipe.training == {"steps": 3, "averages": [0.05, 0.1], "precision": "auto"}
+    trainer = recipe.trainer(device="cpu", batch=8)
+    assert trainer.settings.averages == (0.05, 0.1)
+    trainer.stop()
+    path = tmp_path / "long.toml"
+    path.write_text('data.name = "ring"\n[training]\nsteps = 3\naverages = [0.05, 0.5]\n')
+    with pytest.raises(RecipeError, match=r"^long.toml: each of averages must be a share .*, but got 0.5\.$"):
+        read(path)
+    with pytest.raises(
+        RecipeError, match=r"^recipe: precision must be one of float32, bfloat16, auto, but got 'half'\.$"
+    ):
+        recipe_from({"data": {"name": "ring"}, "training": {"steps": 3, "precision": "half"}})
