@@ -112,9 +112,9 @@ def test_a_recipe_s_lists_and_names_are_settings(tmp_path):
     trainer.stop()
     path = tmp_path / "long.toml"
     path.write_text('data.name = "ring"\n[training]\nsteps = 3\naverages = [0.05, 0.5]\n')
-    with pytest.raises(RecipeError, match=r"^long.toml: each of averages must be a share .*, but got 0.5\.$"):
+    with pytest.raises(RecipeError, match=r"^long.toml: training.averages must be a share .*, but got 0.5\.$"):
         read(path)
     with pytest.raises(
-        RecipeError, match=r"^recipe: precision must be one of float32, bfloat16, auto, but got 'half'\.$"
+        RecipeError, match=r"^recipe: training.precision must be one of float32, bfloat16, auto, but got 'half'\.$"
     ):
         recipe_from({"data": {"name": "ring"}, "training": {"steps": 3, "precision": "half"}})
