@@ -55,6 +55,12 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument(
         "--evaluations", type=int, default=50, help="calls of the network for each sample (default: %(default)s)"
     )
+    sample.add_argument(
+        "--length",
+        type=float,
+        metavar="SHARE",
+        help="average the weights over this share of the training, such as 0.15, where it followed averages",
+    )
     sample.add_argument("--device", choices=DEVICES, default="auto", help="where to sample (default: %(default)s)")
     return top
 

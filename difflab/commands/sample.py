@@ -10,7 +10,7 @@ from ..denoisers import Conditioned, Denoiser
 from ..device import resolve
 from ..samplers import SAMPLERS, DDIMInversion, OneLevel, Sampler, final, sampler_from
 from ..samplers import sample as reverse
-from ..training import Checkpoint, load
+from ..training import Checkpoint, load, post_hoc
 from ..training.checkpoint import write_atomically
 from . import sentence
 from .picture import png
@@ -21,7 +21,7 @@ def sample(args: argparse.Namespace) -> int:
 
     `args.labels` is "0,1,..." (they take turns) or None for all classes; `args.sampler` a name in `samplers.SAMPLERS`,
     in capitals or not, or None for the default, `args.evaluations` what it may spend, `args.seed` the noise, `args.device`
-    where. Raises SystemExit with one sentence for anything that cannot be.
+    where, `args.length` that of the average of the weights, or None for the one with a decay. Raises SystemExit with one sentence for anything that cannot be.
     """
     try:
         x, value_range, columns = _drawn(args)
@@ -42,7 +42,8 @@ def _drawn(args: argparse.Namespace) -> tuple[torch.Tensor, tuple[float, float],
     device = resolve(args.device)
     loaded = load(args.checkpoint)
     labels = _labels(args.labels, loaded.denoiser.classes)
-    denoiser: Denoiser = loaded.denoiser.to(device)
+    averaged = loaded.denoiser if args.length is None else post_hoc.average(args.checkpoint, args.length)
+    denoiser: Denoiser = averaged.to(device)
     if labels is not None:
         denoiser = Conditioned(denoiser, torch.tensor([labels[i % len(labels)] for i in range(args.n)]))
     states = reverse(
