@@ -5,6 +5,8 @@ A run with `averages=(0.05, 0.1)` keeps what this needs, in its folder or in mem
     from difflab.training import post_hoc
     denoiser = post_hoc.average("runs/ring", sigma_rel=0.15)
 
+or, on the command line, `difflab sample runs/ring/checkpoint.safetensors --length 0.15`.
+
 How well that can be done is known beforehand: `PostHoc.miss` is the distance between the profile asked for and the nearest one
 there is, relative to its own length. Where steps move the weights independently of each other around a common mean, the error of
 the average is, relative to what noise is left in it, exactly that. More than a tenth is refused.
@@ -36,7 +38,7 @@ class PostHoc:
     """What a run kept of its averages.
 
     Args:
-        source: the run, or its directory.
+        source: the run, or its directory, or a checkpoint in that.
         network: stands in where a directory is of a network that difflab did not define; it is copied.
 
     Attributes:
@@ -53,13 +55,14 @@ class PostHoc:
             self.step, self._snapshots = source.step, source.averages.snapshots
             self._newest = source.averages.copied()
         elif isinstance(source, str | PathLike):
-            found = load(Path(source) / CHECKPOINT, network)
+            path = Path(source) / CHECKPOINT if Path(source).is_dir() else Path(source)
+            found = load(path, network)
             self._denoiser, self.step = found.denoiser, found.step
-            self._snapshots = Snapshots(Path(source) / FOLDER)
+            self._snapshots = Snapshots(path.parent / FOLDER)
             mark = "averages/"
             self._newest = {k[len(mark) :]: v for k, v in found.tensors.items() if k.startswith(mark)}
         else:
-            raise TypeError(f"Averages are made of a run, or of its folder, but got {source!r}.")
+            raise TypeError(f"Averages are made of a run, or of its folder or checkpoint, but got {source!r}.")
         self.lengths = lengths_of(self._newest)
         if not self.lengths or not self.step:
             raise ValueError(
@@ -115,6 +118,6 @@ class PostHoc:
 def average(
     source: Run | str | PathLike[str], sigma_rel: float, step: int | None = None, *, network: nn.Module | None = None
 ) -> NetworkDenoiser:
-    """A denoiser with the average over `sigma_rel`, a share of the training in (0, 0.2886], of the weights of a run, or of the
-    one in the directory `source`. As `PostHoc` and its `average`."""
+    """A denoiser with the average over `sigma_rel`, a share of the training in (0, 0.2886], of the weights of the run
+    `source`, or of the one in that directory. As `PostHoc` and its `average`."""
     return PostHoc(source, network).average(sigma_rel, step)

@@ -117,6 +117,9 @@ def test_the_folder_says_the_same_as_the_run(tmp_path):
     *_, state = train(fresh(), RING, steps=STEPS, folder=tmp_path, **options(averages=(0.05, 0.1)))
     one, other = post_hoc.average(state.run, 0.12), post_hoc.average(tmp_path, 0.12)
     assert torch.equal(flat(one), flat(other))
+    older = tmp_path / "checkpoint-000001000.safetensors"  # its own newest averages, and the copies up to there
+    assert post_hoc.PostHoc(older).steps == [*range(64, 1000, 64), 1000]
+    assert not torch.equal(flat(post_hoc.average(older, 0.12)), flat(one))
     assert not other.training
     assert not any(p.requires_grad for p in other.parameters())
     assert other.config == state.run.denoiser.config
@@ -173,7 +176,7 @@ def test_what_cannot_be_made_is_refused_in_one_sentence(followed, tmp_path):
         made.average(0.1, step=1201)
     with pytest.raises(ValueError, match="sigma_rel, the length of an average, must be"):
         made.average(0.5)
-    with pytest.raises(TypeError, match="made of a run, or of its folder, but got 3"):
+    with pytest.raises(TypeError, match="made of a run, or of its folder or checkpoint, but got 3"):
         post_hoc.average(3, 0.1)
     with pytest.raises(FileNotFoundError):
         post_hoc.average(tmp_path, 0.1)
