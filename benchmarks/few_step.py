@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from digits import Judge
+from judge import Judge, parted
 from torch import Tensor
 
 from difflab.convergence import flow
@@ -96,7 +96,8 @@ def points(seconds: float) -> Iterator[tuple[str, list[str]]]:
 
 def images(seconds: float) -> Iterator[tuple[str, list[str]]]:
     """Rows of the table on the digits."""
-    data, judge = digits(), Judge()
+    data = digits()
+    judge = Judge(*parted(data))
     labels = torch.arange(10).repeat_interleave(100)
     real = torch.from_numpy(data.x).flatten(1)
 
