@@ -21,7 +21,8 @@ def sample(args: argparse.Namespace) -> int:
 
     `args.labels` is "0,1,..." (they take turns) or None for all classes; `args.sampler` a name in `samplers.SAMPLERS`,
     in capitals or not, or None for the default, `args.evaluations` what it may spend, `args.seed` the noise, `args.device`
-    where, `args.length` that of the average of the weights, or None for the one with a decay. Raises SystemExit with one sentence for anything that cannot be.
+    where, `args.length` that of the average of the weights, or None for the one with a decay. Raises SystemExit with
+    one sentence for anything that cannot be.
     """
     try:
         x, value_range, columns = _drawn(args)

@@ -90,7 +90,11 @@ def test_weights_are_averaged_over_the_length_asked_for(checkpoint, tmp_path):
     with pytest.raises(SystemExit, match=r"followed no averages: train with averages=\(0.05, 0.1\)"):
         sample(asked(checkpoint, length=0.1))
     config = tmp_path / "recipe.toml"
-    text = (checkpoint.parent / "recipe.toml").read_text().replace("steps = 4", "steps = 40\naverages = [0.05, 0.2]\nlr = 0.01")
+    text = (
+        (checkpoint.parent / "recipe.toml")
+        .read_text()
+        .replace("steps = 4", "steps = 40\naverages = [0.05, 0.2]\nlr = 0.01")
+    )
     config.write_text(text)
     train(Namespace(config=config, out=tmp_path, device=None))
     pictures = []
@@ -99,7 +103,7 @@ def test_weights_are_averaged_over_the_length_asked_for(checkpoint, tmp_path):
         sample(args)
         pictures.append(args.out.read_bytes())
     assert len(set(pictures)) == 3
-    with pytest.raises(SystemExit, match="sigma_rel, the length of an average, must be a share .* but got 2.0"):
+    with pytest.raises(SystemExit, match=r"sigma_rel, the length of an average, must be a share .* but got 2\.0"):
         sample(asked(tmp_path / "checkpoint.safetensors", length=2.0))
 
 
