@@ -1,11 +1,13 @@
-"""Training: the loop as a generator, in the background, in plain use; checkpoints."""
+"""Training: the loop as a generator, in the background, in plain use, on several processes; checkpoints."""
 
 from .checkpoint import Checkpoint, CheckpointError, load, save
 from .curve import LossCurve
+from .distributed import ProcessLost
 from .ema import EMA
 from .faults import NotSaved, TrainingDiverged, TrainingInterrupted, TrainingOutOfMemory
 from .few_step import FewStepState, train_few_step
 from .fit import fit
+from .launch import LaunchFailed, LaunchInterrupted, launch
 from .loop import TrainingState, prepare, train
 from .metrics_file import metrics
 from .post_hoc import PostHoc
@@ -18,9 +20,12 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "FewStepState",
+    "LaunchFailed",
+    "LaunchInterrupted",
     "LossCurve",
     "NotSaved",
     "PostHoc",
+    "ProcessLost",
     "Run",
     "Settings",
     "Trainer",
@@ -29,6 +34,7 @@ __all__ = [
     "TrainingOutOfMemory",
     "TrainingState",
     "fit",
+    "launch",
     "load",
     "metrics",
     "prepare",

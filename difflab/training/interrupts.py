@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Any
 
 
 class HeldBack:
@@ -37,3 +38,36 @@ class HeldBack:
     ) -> None:
         if self._ours:
             signal.signal(signal.SIGINT, self._before)
+
+
+class Asked:
+    """Inside, an interrupt or a SIGTERM only sets `by`, the signal's number: launchers send their processes one of them, or both
+    at once. From the third one on they do again what they did before. Nothing changes on other threads than the main one.
+    """
+
+    def __init__(self) -> None:
+        self.by: int | None = None
+        self._count = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Asked:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) not in (None, signal.SIG_IGN):
+                    self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.by = number
+        self._count += 1
+        if self._count >= 2:
+            self._restore()
+
+    def _restore(self) -> None:
+        while self._before:
+            signal.signal(*self._before.popitem())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
