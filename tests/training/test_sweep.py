@@ -16,7 +16,7 @@ from difflab.plots import loss_curves
 from difflab.schedules import VPCosine
 from difflab.training import load
 from difflab.training.recipe import recipe_from
-from difflab.training.sweeps import Sweep, SweepRun, grid
+from difflab.training.sweeps import Sweep, SweepRun, grid, job
 
 BASE = {
     "data": {"name": "ring"},
@@ -70,6 +70,24 @@ def test_runs_are_to_the_bit_what_they_are_alone(tmp_path, threads):
         assert same(load(run.checkpoint).tensors, alone(configs[run.name], tmp_path / "alone" / run.name))
         weights = run.load().state_dict()
         assert all(torch.equal(weights[key], load(run.checkpoint).denoiser.state_dict()[key]) for key in weights)
+
+
+def test_threads_build_their_runs_one_after_the_other(tmp_path, monkeypatch):
+    """First weights are drawn from torch's global stream, seeded for each: two threads in there at once would mix them."""
+    inside, most = [], []
+
+    def watched(config, name):
+        inside.append(name)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.remove(name)
+        return recipe_from(config, name)
+
+    monkeypatch.setattr(job, "recipe_from", watched)
+    short = BASE | {"training": BASE["training"] | {"steps": 2}}
+    with ThreadPoolExecutor(4) as pool:
+        difflab.sweep(grid(short, {"training.seed": [0, 1, 2, 3]}), executor=pool, folder=tmp_path).wait()
+    assert most == [1, 1, 1, 1]
 
 
 def test_numbers_are_those_of_the_metrics(tmp_path, threads):
