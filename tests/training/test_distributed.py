@@ -149,7 +149,7 @@ def test_times_and_weightings_that_learn_learn_from_all_rows(tmp_path):
         assert mine.keys() == its.keys()
         assert int(its["objective/times/counts"].sum()) == STEPS * 512
         for key, value in its.items():
-            torch.testing.assert_close(mine[key], value, **WEIGHTS, msg=lambda m, key=key: f"{name}, {key}: {m}")
+            torch.testing.assert_close(mine[key], value, **WEIGHTS, msg=lambda m, key=key: f"{key}: {m}")
 
 
 def stopped(out: Path) -> None:
