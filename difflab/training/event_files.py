@@ -30,8 +30,8 @@ class EventFiles:
         self._writer.flush()
 
     def add(self, row: Row) -> None:
-        """Write it where a process that is killed leaves it: on its own, TensorBoard's writer waits for two minutes. Raises
-        OSError."""
+        """Write it where a process that is killed leaves it: TensorBoard's writer, which has a thread of its own, would take its
+        time. Raises OSError."""
         self._add(row)
         self._writer.flush()
 
@@ -43,7 +43,7 @@ class EventFiles:
 
     def close(self) -> None:
         """All that could be written is written already."""
-        if sys.is_finalizing():  # its thread does not run any more: it would be waited for without end
+        if sys.is_finalizing():  # its thread does not run any more, and must not be waited for
             return
         with suppress(OSError):
             self._writer.close()
