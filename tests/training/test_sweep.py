@@ -17,6 +17,7 @@ from difflab.schedules import VPCosine
 from difflab.training import load
 from difflab.training.recipe import recipe_from
 from difflab.training.sweeps import Sweep, SweepRun, grid, job
+from difflab.training.sweeps.measured import last_step
 
 BASE = {
     "data": {"name": "ring"},
@@ -299,6 +300,8 @@ def test_a_figure_without_floors_or_losses(tmp_path, threads):
     with pytest.raises(TypeError, match=r"Loss curves are given by name, .* but got \[\(1, 0.5\)\]"):
         loss_curves([(1, 0.5)])
     both = difflab.sweep({"bad": config, "good": BASE}, executor=threads, folder=tmp_path / "both").wait()
+    assert "above its exact floor" in both.figure().layout.yaxis.title.text  # the bad one has no loss to be compared
+    both["good"].floor = None
     assert both.figure().layout.yaxis.title.text == "loss"
 
 
@@ -307,12 +310,12 @@ def test_an_interrupt_ends_the_waiting_and_not_the_runs(tmp_path, threads, monke
     wait = Sweep.wait
     monkeypatch.setattr(Sweep, "wait", lambda self, timeout=None: (_ for _ in ()).throw(KeyboardInterrupt))
     runs.show()
-    assert "Still going on" in capsys.readouterr().err
+    assert "Still going on" in capsys.readouterr().out
     monkeypatch.setattr(Sweep, "wait", wait)
     runs.show(every=0.05)
-    shown = capsys.readouterr()
-    assert "1 runs: 1 finished; best a:" in shown.err
-    assert "finished" in shown.out
+    shown = capsys.readouterr().out.splitlines()
+    assert "1 runs: 1 finished; best a:" in shown[-4]  # where the line was written over and over
+    assert shown[-1].split()[:3] == ["a", "*", "finished"]
     assert runs.runs[0].state == "finished"
 
 
@@ -347,3 +350,13 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"Nothing can be written into .*file/sweep"):
         difflab.sweep([BASE], folder=tmp_path / "file" / "sweep")
+
+
+def test_the_last_step_is_read_from_the_last_whole_line(tmp_path):
+    assert last_step(tmp_path) == 0
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,loss\n")
+    assert last_step(tmp_path) == 0
+    path.write_text("step,loss\n" + "".join(f"{step},0.5\n" for step in range(50, 200_050, 50)) + "2000")
+    assert path.stat().st_size > 3 * 4096
+    assert last_step(tmp_path) == 200_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import statistics
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from ...estimate import Estimate
 from ..metrics_file import FILE, read
 
 _UNKNOWN = Estimate(math.nan, math.nan)
+_TAIL = 4096  # bytes, of which a row takes a few dozen
 _LAST = 0.2  # share of the steps so far that the loss is a mean over
 
 
@@ -38,6 +40,18 @@ def rows(folder: Path) -> list[dict[str, float]]:
         return read(folder / FILE)
     except OSError:
         return []
+
+
+def last_step(folder: Path) -> int:
+    """Of the last row of metrics.csv in `folder`, by its last few lines alone; 0 where there is none."""
+    try:
+        with open(folder / FILE, "rb") as file:
+            file.seek(max(file.seek(0, io.SEEK_END) - _TAIL, 0))
+            lines = file.read().splitlines(keepends=True)
+    except OSError:
+        return 0
+    whole = [line.partition(b",")[0] for line in lines if line.endswith(b"\n")]
+    return next((int(step) for step in reversed(whole) if step.isdigit()), 0)
 
 
 def measured(folder: Path) -> Measured:

@@ -15,7 +15,7 @@ from ..metrics_file import FILE as METRICS
 from . import record
 from .configs import Tables
 from .job import Outcome
-from .measured import Measured, measured
+from .measured import Measured, last_step, measured
 
 State = Literal["waiting", "running", "finished", "failed", "lost", "stopped"]
 
@@ -77,7 +77,7 @@ class SweepRun:
 
     @property
     def step(self) -> int:
-        return max(self._step, self.measured.step)
+        return max(self._step, last_step(self.folder))
 
     @property
     def loss(self) -> Estimate:

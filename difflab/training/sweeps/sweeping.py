@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import secrets
-import sys
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -170,12 +169,11 @@ class Sweep:
         try:
             while not self.done:
                 self.wait(every)
-                print(f"\r{self.line():<100.100}", end="", file=sys.stderr, flush=True)
+                print(f"\r{self.line():<100.100}", end="", flush=True)
         except KeyboardInterrupt:
-            print(f"\nStill going on; stop() ends the runs in {self.folder}.", file=sys.stderr)
+            print(f"\nStill going on; stop() ends the runs in {self.folder}.")
             return
-        print(file=sys.stderr)
-        print(self)
+        print(f"\n{self}")
 
     def line(self) -> str:
         """How many runs have ended, and the best of them, on one line."""
@@ -200,15 +198,16 @@ class Sweep:
         return [run.row() for run in self.runs]
 
     def figure(self) -> Figure:
-        """The loss of each run over its steps, above the exact floor where every run has one. ModuleNotFoundError without plotly,
-        ValueError before there is a loss."""
+        """The loss of each run over its steps: above its exact floor, if all that have a loss have one. ModuleNotFoundError
+        without plotly, ValueError before there is a loss."""
         from ...plots import loss_curves
 
-        floors = [0.0 if run.floor is None else run.floor.value for run in self.runs]
-        above = all(run.floor is not None for run in self.runs)
+        found = {run.name: rows(run.folder) for run in self.runs}
+        floors = {run.name: run.floor.value for run in self.runs if run.floor is not None}
+        above = all(name in floors for name, its in found.items() if its)
         curves = {
-            run.name: [(row["step"], row["loss"] - (floor if above else 0.0)) for row in rows(run.folder)]
-            for run, floor in zip(self.runs, floors, strict=True)
+            name: [(row["step"], row["loss"] - (floors.get(name, 0.0) if above else 0.0)) for row in its]
+            for name, its in found.items()
         }
         return loss_curves(curves, above_floor=above)
 

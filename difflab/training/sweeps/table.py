@@ -13,6 +13,7 @@ from .configs import said, short
 STATES = ("finished", "running", "waiting", "failed", "lost", "stopped")
 _OWN = ("name", "state", "step", "loss", "loss_error", "excess", "excess_error", "steps_per_second", "seconds", "note")
 _LEFT = {"name", "state", "note"}  # words; numbers stand to the right
+_NUMBER = "text-align:right;white-space:nowrap"
 
 
 def text(rows: Sequence[dict[str, Any]], best: str | None) -> str:
@@ -34,11 +35,12 @@ def text(rows: Sequence[dict[str, Any]], best: str | None) -> str:
 def html(caption: str, rows: Sequence[dict[str, Any]], best: str | None) -> str:
     """The same as a table of HTML in the page's own colours; the best one's row is bold."""
     titles, cells = _cells(rows)
+    styles = dict.fromkeys(_LEFT, "text-align:left")
 
     def line(tag: str, values: Sequence[str], bold: bool = False) -> str:
         weight = ";font-weight:bold" if bold else ""
         return "".join(
-            f'<{tag} style="text-align:{"left" if title in _LEFT else "right"}{weight}">{escape(value)}</{tag}>'
+            f'<{tag} style="{styles.get(title, _NUMBER)}{weight}">{escape(value)}</{tag}>'
             for title, value in zip(titles, values, strict=True)
         )
 
