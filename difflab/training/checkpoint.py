@@ -26,6 +26,7 @@ from ..denoisers.network import NetworkDenoiser
 from .atomic import write_atomically
 from .differing import difference
 from .run import Run
+from .tensor_file import serialised
 
 FORMAT = 2  # 1 drew its batches one by one: its random streams mean something else
 _MOST_AXES, _LARGEST_SIDE = 8, 65_536
@@ -94,17 +95,17 @@ def save(run: Run, path: str | PathLike[str], state: dict[str, Tensor] | None = 
         "config": json.dumps(run.config),
         "versions": json.dumps(_versions()),
     }
-    write_atomically(path, safetensors.torch.save(state, metadata))
+    write_atomically(path, serialised(state, metadata))
 
 
 def sound_state(run: Run, path: str | PathLike[str]) -> dict[str, Tensor]:
-    """The state of `run`, to be written to `path`. FloatingPointError if a weight is nan or inf."""
+    """The state of `run`, to be written to `path` before its next step. FloatingPointError if a weight is nan or inf."""
     if not run.finite():
         raise FloatingPointError(
             f"The weights after step {run.step} are not finite, so {Path(path).name} was not written;"
             " try a smaller learning rate."
         )
-    return run.state()
+    return run.state(copied=False)
 
 
 def load(path: str | PathLike[str], network: nn.Module | None = None) -> Checkpoint:

@@ -227,7 +227,7 @@ def _steps(run: Run, folder: Folder | None) -> Generator[TrainingState, None, No
                 if wrong := run.wrong(seen, closely=closely):
                     raise _back(run, kept, folder, run.step + 1, f"loss {wrong}")
                 if closely and run.step % KEEP_EVERY == 0 and run.step > int(kept["step"]) and not run.watch.suspicious:
-                    kept = run.state(parts=True)  # weights whose loss is sound
+                    kept = run.state(parts=True, into=kept)  # weights whose loss is sound
                 ends = run.world.all_end()
             run.descend(loss)
             # whether the weights are sound shows in the next step's loss; the last step has none

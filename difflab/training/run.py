@@ -17,7 +17,7 @@ from ..networks.manual import ManualMLP
 from ..objectives.noised import Noised
 from ..objectives.objective import Objective
 from .batches import batches
-from .blocks import Blocks
+from .blocks import Blocks, streams
 from .distributed import World
 from .ema import EMA, clone
 from .fingerprint import fingerprint
@@ -26,12 +26,10 @@ from .metrics_table import Metrics, Row
 from .optimiser import adamw, set_rate
 from .power_averages import PowerAverages
 from .settings import Settings
-from .sharing import Shared, averaged, fill, here, like, part, parted, whole
+from .sharing import fill, here, like, shared, whole
+from .state import AVERAGES, OBJECTIVE, check_fits, part
 from .update import Update
 from .watch import Watch
-
-_OBJECTIVE = "objective/"  # where a state keeps what the objective has learned
-_AVERAGES = "averages/"  # and those that a length can be chosen of afterwards
 
 
 class Run:
@@ -81,7 +79,7 @@ class Run:
             shapes = {name: list(value.shape) for name, value in denoiser.state_dict().items()}
             self.world.check_same(json.dumps([self.config, shapes]), "denoiser, data and settings")
             self.world.as_first(*denoiser.state_dict().values())
-        stream, noise = _streams(generator, device, self.world)
+        stream, noise = streams(generator, device, self.world)
         self.objective = Objective(settings.weighting, settings.times, sigma_data=denoiser.sigma_data, device=device)
         self.blocks = Blocks(
             batches(data, device, stream, conditional),
@@ -95,7 +93,14 @@ class Run:
         self.ema = EMA(denoiser, settings.ema)
         self.averages = PowerAverages(denoiser, settings.averages)
         self.averages.snapshots.keeps = self.world.is_first
-        self._together = self._shared() if self.world.size > 1 else None  # weights may lie in parts from here on
+        self.forward = forward_for(denoiser, self.blocks, settings, device, self.world)
+        self._together: nn.Module | None = None
+        if self.world.size > 1:  # from here on weights may lie in parts
+            self.objective.gathered = self.world.gathered
+            emas: list[EMA[Any]] = [self.ema, *self.averages.averages.values()]
+            self._together = shared(
+                self._own_loss, denoiser, self.objective, emas, self.world, device, settings.parallel
+            )
         self.parameters = [p for p in denoiser.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [{"params": self.parameters}]
         if beside := [p for _, p in self.objective.named_parameters()]:
@@ -103,26 +108,11 @@ class Run:
         self._trained = [p for group in groups for p in group["params"]]
         self.optimizer = adamw(groups, settings.lr, settings.weight_decay, device)
         self._update = Update(self.optimizer)
-        self.forward = forward_for(denoiser, self.blocks, settings, device, self.world)
         self.watch, self.metrics, self.whole = Watch(), Metrics(), True
         self._norm = torch.tensor(math.nan)  # of the last gradient, where it is clipped
         self._undrawn = 0  # 1 with a batch in hand that no update has seen yet
         self._answer = self._due = self._slope = torch.empty(0)
         self._manual = self._by_hand()
-
-    def _shared(self) -> nn.Module:
-        """`_own_loss`, for gradients that are the mean over all processes."""
-        self.objective.gathered = self.world.gathered
-        learns = [self.objective.weighting] if isinstance(self.objective.weighting, nn.Module) else []
-        shared = Shared([self.denoiser, *learns], self._own_loss)
-        if not self.in_parts:
-            return averaged(shared, self.world)
-        module = parted(shared, self.denoiser, self.world, self.device)
-        averages: list[EMA[Any]] = [self.ema, *self.averages.averages.values()]
-        for average in averages:
-            part(average.module, self.world, self.device)
-            average.follow(self.denoiser)
-        return module
 
     @property
     def in_parts(self) -> bool:
@@ -156,8 +146,7 @@ class Run:
         if self._manual is not None:
             self._manual.backward(self._slope)
         else:
-            for parameter in self._trained:
-                parameter.grad = None
+            self._drop_gradients()  # an interrupt may have left some
             loss.backward()  # type: ignore[no-untyped-call]
             if self.in_parts:
                 for _, parameter in self.objective.named_parameters():
@@ -169,10 +158,15 @@ class Run:
         self.step += 1
         set_rate(self.optimizer, self.settings.learning_rate(self.step, self.steps))
         self._update()
+        self._drop_gradients()  # now and not before the next backward pass: the forward pass before it needs the memory
         self.ema.update(self.step)
         self.averages.update(self.step)
         self.watch.add(loss.detach())
         self._undrawn, self.whole = 0, True
+
+    def _drop_gradients(self) -> None:
+        for parameter in self._trained:
+            parameter.grad = None
 
     def note(self) -> Row | None:
         """A new row of `metrics`; waits for the device. None in a dry run (meta). Where the run lies in parts, all
@@ -206,24 +200,31 @@ class Run:
         """Whether parts of it lie in processes that do not answer any more."""
         return self.in_parts and self.world.broken
 
-    def state(self, *, parts: bool = False) -> dict[str, Tensor]:
+    def state(
+        self, *, parts: bool = False, copied: bool = True, into: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """A copy of all that changes, by name, on the CPU: weights/, ema/, exp_avg/, exp_avg_sq/, streams/, losses and step;
         averages/ where any are followed, objective/ where the objective learns. It is that after the last update: a batch in
         hand is still to come.
 
-        With `parts`, of a run in parts only what lies here, for this run alone to `restore`; else all processes must ask.
+        With `parts`, of a run in parts only what lies here, for this run alone to `restore`; else all processes must ask. An
+        earlier state given as `into` lends its memory and is one no more. If not `copied`, what lies on the CPU is that which
+        the next step changes.
         """
-        taken = here if parts else whole
-        copied = {k: taken(v.detach()).to("cpu", copy=True).contiguous() for k, v in self._named().items()}
-        copied |= {f"streams/{k}": v for k, v in self.blocks.state(undrawn=self._undrawn).items()}
-        return copied | {"losses": self.watch.state(), "step": torch.tensor(self.step)}
+        taken, lent, found = here if parts else whole, into or {}, {}
+        for name, tensor in self._named().items():
+            value = taken(tensor.detach())
+            fits = name in lent and lent[name].shape == value.shape
+            found[name] = lent[name].copy_(value) if fits else value.to("cpu", copy=copied).contiguous()
+        found |= {f"streams/{k}": v for k, v in self.blocks.state(undrawn=self._undrawn).items()}
+        return found | {"losses": self.watch.state(), "step": torch.tensor(self.step)}
 
     def _named(self) -> dict[str, Tensor]:
         """The tensors of `state` that lie on the device."""
         named = {f"weights/{k}": v for k, v in self.denoiser.state_dict().items()}
         named |= {f"ema/{k}": v for k, v in self.ema.module.state_dict().items()}
-        named |= {f"{_AVERAGES}{k}": v for k, v in self.averages.state().items()}
-        named |= {f"{_OBJECTIVE}{k}": v for k, v in self.objective.state(self.denoiser.schedule).items()}
+        named |= {f"{AVERAGES}{k}": v for k, v in self.averages.state().items()}
+        named |= {f"{OBJECTIVE}{k}": v for k, v in self.objective.state(self.denoiser.schedule).items()}
         for name, parameter in self._named_parameters():
             for moment in ("exp_avg", "exp_avg_sq"):
                 value = self.optimizer.state.get(parameter, {}).get(moment)
@@ -236,22 +237,18 @@ class Run:
         What another objective had learned is not taken up: this one begins anew.
         """
         own = self._named()
-        expected = {k: _fitting(v, state.get(k)) for k, v in own.items() if _of_network(k)}
-        found = {k: v.shape for k, v in state.items() if _of_network(k)}
-        for name in expected.keys() | found.keys():
-            if expected.get(name) != found.get(name):
-                raise ValueError(f"{name} is {_shape(found.get(name))}, where {_shape(expected.get(name))} is due.")
-        self.averages.check(_part(state, _AVERAGES), int(state["step"]))
-        fill(self.denoiser, _part(state, "weights/"))
-        fill(self.ema.module, _part(state, "ema/"))
+        check_fits(own, state)
+        self.averages.check(part(state, AVERAGES), int(state["step"]))
+        fill(self.denoiser, part(state, "weights/"))
+        fill(self.ema.module, part(state, "ema/"))
         self.step = int(state["step"])
-        self.averages.restore(_part(state, _AVERAGES), self.step)
-        objective = {k: v for k, v in state.items() if _OBJECTIVE in k}
-        same = {k: v.shape for k, v in own.items() if _OBJECTIVE in k} == {k: v.shape for k, v in objective.items()}
+        self.averages.restore(part(state, AVERAGES), self.step)
+        objective = {k: v for k, v in state.items() if OBJECTIVE in k}
+        same = {k: v.shape for k, v in own.items() if OBJECTIVE in k} == {k: v.shape for k, v in objective.items()}
         if same:
-            self.objective.restore(_part(state, _OBJECTIVE), self.denoiser.schedule)
+            self.objective.restore(part(state, OBJECTIVE), self.denoiser.schedule)
         for name, parameter in self._named_parameters():
-            if name.startswith(_OBJECTIVE) and not same:
+            if name.startswith(OBJECTIVE) and not same:
                 continue
             self.optimizer.state[parameter] = {
                 "step": torch.tensor(
@@ -259,7 +256,7 @@ class Run:
                 ),
                 **{m: like(parameter, state[f"{m}/{name}"]) for m in ("exp_avg", "exp_avg_sq")},
             }
-        self.blocks.restore(_part(state, "streams/"))
+        self.blocks.restore(part(state, "streams/"))
         self.watch.restore(state["losses"])
         self._undrawn, self.whole = 0, True
 
@@ -278,7 +275,7 @@ class Run:
 
     def _named_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
         own = [(name, p) for name, p in self.denoiser.named_parameters() if p.requires_grad]
-        return own + [(_OBJECTIVE + name, p) for name, p in self.objective.named_parameters()]
+        return own + [(OBJECTIVE + name, p) for name, p in self.objective.named_parameters()]
 
     @cached_property
     def _fingerprint(self) -> str | None:
@@ -299,34 +296,3 @@ class Run:
                 "fingerprint": self._fingerprint,
             },
         }
-
-
-def _streams(
-    generator: Generator | None, device: torch.device, world: World
-) -> tuple[Generator, Generator | None]:
-    """The run's two streams, for data and for noise, the same in all processes. In a dry run on the meta device nothing is
-    drawn."""
-    if device.type == "meta":
-        return Generator(), None
-    drawn = torch.randint(2**62, (2,), generator=generator, dtype=torch.int64)
-    world.as_first(drawn)
-    seeds = drawn.tolist()
-    return Generator().manual_seed(seeds[0]), Generator(device).manual_seed(seeds[1])
-
-
-def _of_network(key: str) -> bool:
-    """Whether a tensor of this name must be there to go on."""
-    return key not in ("losses", "step") and not key.startswith(("streams/", _AVERAGES)) and _OBJECTIVE not in key
-
-
-def _fitting(own: Tensor, value: Tensor | None) -> torch.Size:
-    """The shape that a `value` for `own` must have: that of the whole, unless it is that of this process' part."""
-    return own.shape if value is None or value.shape != here(own).shape else value.shape
-
-
-def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-
-
-def _shape(shape: torch.Size | None) -> str:
-    return "missing" if shape is None else f"of shape {tuple(shape)}"
