@@ -9,9 +9,7 @@ from ..data import DataSet
 from ..denoisers.network import NetworkDenoiser
 from .faults import TrainingInterrupted
 from .interrupts import HeldBack
-from .loop import TrainingState, begun, continued
-
-_SHOW_EVERY = 20  # steps between looks at the loss
+from .loop import CHECK_EVERY, TrainingState, begun, continued
 
 
 def fit(
@@ -47,6 +45,6 @@ def _shown(states: Iterator[TrainingState], done: int, steps: int) -> Iterator[T
     with tqdm(total=steps, initial=done, unit="step") as bar:
         for state in states:
             bar.update()
-            if state.step % _SHOW_EVERY == 0:
+            if state.step % CHECK_EVERY == 1 or state.step == steps:  # the losses that the loop has waited for anyway
                 bar.set_postfix(loss=f"{float(state.loss):.4f}", refresh=False)
             yield state
