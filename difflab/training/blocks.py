@@ -14,6 +14,7 @@ from ..denoisers.network import NetworkDenoiser
 from ..objectives.noised import Noised, batches_of
 from ..objectives.objective import Objective
 from .batches import Batches
+from .distributed import World
 
 _NUMBERS = 2**17  # coordinates of a block: what still lies in a core's cache
 _MOST = 64  # batches
@@ -97,3 +98,14 @@ class Blocks:
     def _streams(self) -> dict[str, Tensor]:
         streams = {"data": self.source.state()}
         return streams if self.noise is None else streams | {"noise": self.noise.get_state()}
+
+
+def streams(generator: Generator | None, device: torch.device, world: World) -> tuple[Generator, Generator | None]:
+    """The run's two streams, for data and for noise, the same in all processes. In a dry run on the meta device nothing is
+    drawn."""
+    if device.type == "meta":
+        return Generator(), None
+    drawn = torch.randint(2**62, (2,), generator=generator, dtype=torch.int64)
+    world.as_first(drawn)
+    seeds = drawn.tolist()
+    return Generator().manual_seed(seeds[0]), Generator(device).manual_seed(seeds[1])

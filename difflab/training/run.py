@@ -69,6 +69,8 @@ class Run:
             )
         self.world = World() if world is None else world
         rows = self.world.rows(settings.batch)
+        if settings.compile and self.world.size > 1 and settings.parallel == "fsdp":
+            raise ValueError("compile must be False where several processes train with parallel 'fsdp', but got True.")
         if denoiser.device != device:
             denoiser.to(device)
         denoiser.train()

@@ -21,6 +21,9 @@ from .distributed import World
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
 
+    from ..objectives.objective import Objective
+    from .ema import EMA
+
 Parallel = Literal["ddp", "fsdp"]
 
 
@@ -38,6 +41,29 @@ class Shared(nn.Module):
         self.forward = forward  # type: ignore[assignment]
 
 
+def shared(
+    forward: Callable[..., Tensor],
+    denoiser: nn.Module,
+    objective: Objective,
+    averages: Iterable[EMA[Any]],
+    world: World,
+    device: torch.device,
+    parallel: Parallel,
+) -> nn.Module:
+    """`forward`, the loss of this process' rows by the weights of `denoiser` and `objective`, for gradients that are the mean
+    over all processes. Under "fsdp" only this process' parts of the denoiser's weights and of its `averages` stay.
+    """
+    learns = [objective.weighting] if isinstance(objective.weighting, nn.Module) else []
+    module = Shared([denoiser, *learns], forward)
+    if parallel == "ddp":
+        return averaged(module, world)
+    parted(module, denoiser, world, device)
+    for average in averages:
+        part(average.module, world, device)
+        average.follow(denoiser)
+    return module
+
+
 def averaged(shared: Shared, world: World) -> nn.Module:
     """`shared`, called as it is, whose backward pass leaves the mean over all processes in the gradients."""
     wrap = nn.parallel.DistributedDataParallel
@@ -48,8 +74,8 @@ def averaged(shared: Shared, world: World) -> nn.Module:
     return wrap(shared, process_group=world.group, static_graph=True, init_sync=False, **options)
 
 
-def parted(shared: Shared, network: nn.Module, world: World, device: torch.device) -> nn.Module:
-    """`shared`, whose weights in `network` are replaced by this process' parts of them; gradients are the mean over all
+def parted(shared: Shared, network: nn.Module, world: World, device: torch.device) -> None:
+    """Replace the weights of `network` in `shared` by this process' parts of them; their gradients become the mean over all
     processes. Weights outside of `network` stay whole, and their gradients are this process' own."""
     from torch.distributed.fsdp import fully_shard
 
@@ -58,7 +84,6 @@ def parted(shared: Shared, network: nn.Module, world: World, device: torch.devic
     for layer in _layers(network):
         fully_shard(layer, mesh=mesh)
     fully_shard(shared, mesh=mesh, ignored_params={p for p in shared.parameters() if p not in own})
-    return shared
 
 
 def part(module: nn.Module, world: World, device: torch.device) -> None:
@@ -86,19 +111,21 @@ def here(tensor: Tensor) -> Tensor:
 
 
 def like(own: Tensor, value: Tensor) -> Tensor:
-    """`value`, a whole tensor, on the device of `own` and in parts where that one is; a copy."""
+    """A copy of `value`, the whole of a tensor or this process' part of it, on the device of `own` and in parts as that is."""
     there = value.to(own.device, copy=True)
     mesh = getattr(own, "device_mesh", None)
     if mesh is None:
         return there
-    from torch.distributed.tensor import distribute_tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
 
+    if there.shape != own.shape:
+        return DTensor.from_local(there, mesh, own.placements, shape=own.shape, stride=own.stride())  # type: ignore[attr-defined]
     return distribute_tensor(there, mesh, own.placements, src_data_rank=None)  # type: ignore[attr-defined]
 
 
 @torch.no_grad()
 def fill(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """As module.load_state_dict(state), for whole tensors, whether those of `module` lie in parts or not."""
+    """As module.load_state_dict(state), whether the tensors of `module` lie in parts or not; those of `state` may be parts."""
     if not any(hasattr(p, "full_tensor") for p in module.parameters()):
         module.load_state_dict(state)
         return

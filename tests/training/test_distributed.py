@@ -12,7 +12,7 @@ import pytest
 import torch
 from processes import raised, rank, together
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from difflab.data import FiniteSet, GaussianMixture, digits
 from difflab.denoisers import NetworkDenoiser
@@ -21,12 +21,13 @@ from difflab.training import Settings, Trainer, load, train
 from difflab.training import loop as training_loop
 from difflab.training.distributed import World
 from difflab.training.folder import Folder
+from difflab.training.sharing import here
 
 STEPS, BATCH = 30, 48
 # Rows are summed in two halves instead of at once, so that losses and gradients differ in their last bits, 2^-24 of their
-# size. AdamW divides a gradient by its size, so that these become errors of 2^-24 of the rate, 2e-3, in the weights, which add up
-# over the steps where they have one sign: 30 * 2e-3 * 6e-8 = 4e-9, and more by a factor of how small a gradient is beside those of
-# its layer, 10^3 say where it matters at all. Weights are of size 0.1, and a loss changes by no more than they do.
+# size. AdamW divides a gradient by its size: an error of 2^-24 in it is one of 2^-24 of the rate, 2e-3, in the weights, and they
+# add up over the steps, to 20 * 2e-3 * 6e-8 = 2e-9; to more where a gradient is small beside the terms that it is the sum of, by
+# 10^3 where it still counts: 2e-6. Weights are of size 0.1, and a loss of size 1 changes by no more than they do.
 CURVE, WEIGHTS = 1e-5, {"rtol": 1e-4, "atol": 1e-5}
 
 
@@ -152,6 +153,37 @@ def test_times_and_weightings_that_learn_learn_from_all_rows(tmp_path):
             torch.testing.assert_close(mine[key], value, **WEIGHTS, msg=lambda m, key=key: f"{key}: {m}")
 
 
+class Idle(nn.Module):
+    """A network of which a layer takes no part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(rank())  # the first process' weights are the ones that count
+        self.first, self.idle, self.last = nn.Linear(3, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.last(torch.tanh(self.first(torch.cat([x, level.expand(len(x))[:, None]], dim=1))))
+
+
+def own(out: Path, name: str, **options) -> None:
+    trained(out, name, NetworkDenoiser(Idle(), VPCosine(), "v"), GaussianMixture.ring(), 10, batch=32, **options)
+
+
+def test_a_network_of_one_s_own_of_which_a_part_is_idle(tmp_path):
+    assert together(several, tmp_path, own, ("one", {"weight_decay": 0.1}), size=1) == [0]
+    both = [("two", {"weight_decay": 0.1}), ("parts", {"weight_decay": 0.1, "parallel": "fsdp"})]
+    assert together(several, tmp_path, own, *both) == [0, 0]
+    its = written(tmp_path, "one")[0]
+    torch.manual_seed(0)
+    assert torch.equal(its["weights/network.idle.weight"], Idle().idle.weight)  # without gradients there is no decay
+    for name in ("two", "parts"):
+        for key, value in written(tmp_path, name)[0].items():
+            torch.testing.assert_close(value, its[key], **WEIGHTS, msg=lambda m, key=key: f"{key}: {m}")
+        assert torch.equal(
+            written(tmp_path, name)[0]["weights/network.idle.weight"], its["weights/network.idle.weight"]
+        )
+
+
 def stopped(out: Path) -> None:
     """The second process stops at step 7 of its own accord; the first one learns of it."""
     data = GaussianMixture.ring()
@@ -177,7 +209,7 @@ def test_where_one_process_stops_all_do_after_the_same_step(tmp_path):
     assert load(tmp_path / "run" / "checkpoint.safetensors").step == 8
 
 
-def diverging(out: Path) -> None:
+def diverging(out: Path, parallel: str) -> None:
     """Rows of nan, but for the first process' half of the batch."""
     x = torch.randn(64, 2, generator=torch.Generator().manual_seed(0)).numpy()
     data = FiniteSet(x, name="points")
@@ -189,11 +221,21 @@ def diverging(out: Path) -> None:
         return value * float("nan") if run.step == 5 and rank() == 1 else value
 
     training_loop.Run._own_loss = loss
-    list(train(denoiser, data, steps=50, batch=16, folder=out / "run", device="cpu", save_every=3))
+    first = {name: value.clone() for name, value in denoiser.state_dict().items()}
+    try:
+        list(
+            train(denoiser, data, steps=50, batch=16, folder=out / "run", device="cpu", save_every=3, parallel=parallel)
+        )
+    finally:
+        for name, value in denoiser.state_dict().items():
+            part = here(value)  # the connection is gone: this process' rows of it
+            rows = torch.tensor_split(first[name], 2)[rank()] if len(part) < len(first[name]) else first[name]
+            assert torch.equal(part, rows)
 
 
-def test_a_loss_that_one_process_cannot_compute_ends_all_with_one_sentence(tmp_path):
-    assert together(diverging, tmp_path) == [1, 1]
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_a_loss_that_one_process_cannot_compute_ends_all_with_one_sentence(tmp_path, parallel):
+    assert together(diverging, tmp_path, parallel) == [1, 1]
     assert raised(tmp_path, 0) == raised(tmp_path, 1)
     assert raised(tmp_path, 0).startswith("TrainingDiverged: Training diverged: the loss was not finite at step 6;")
     assert load(tmp_path / "run" / "checkpoint.safetensors").step == 0  # the last good copy is that of the beginning
@@ -269,6 +311,11 @@ def refused(out: Path, folder: str, options: dict) -> None:
         ),
         ("file/run", {}, ["FolderError: Nothing can be written into", "ProcessLost: Nothing can be written into"]),
         ("run", {"parallel": "both"}, ["ValueError: parallel must be one of ddp, fsdp, but got 'both'."] * 2),
+        (
+            "run",
+            {"parallel": "fsdp", "compile": True},
+            ["ValueError: compile must be False where several processes train with parallel 'fsdp', but got True."] * 2,
+        ),
     ],
 )
 def test_bad_input_is_refused_by_all_in_one_sentence(tmp_path, folder, options, sentences):
