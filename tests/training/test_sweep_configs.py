@@ -85,7 +85,7 @@ def with_training(**training):
         ({"a/b": BASE}, ValueError, "name is that of its folder.*'a/b'"),
         ({"..": BASE}, ValueError, r"name is that of its folder.*'\.\.'"),
         ({3: BASE}, ValueError, "name is that of its folder.* 3"),
-        ([BASE, with_training(lr="x")], ValueError, r"^lr=x: lr, the learning rate, must be .* got 'x'"),
+        ([BASE, with_training(lr="x")], ValueError, r"^lr=x: training.lr, the learning rate, must be .* got 'x'"),
         ({"a": with_training(speed=2)}, ValueError, "^a: training.speed is not known; choose from .*batch"),
         ({"a": BASE | {"colour": {}}}, ValueError, "^a: colour is not known; choose from data"),
         ({"a": BASE | {"training": 3}}, ValueError, r"^a: training must be a table"),
