@@ -11,7 +11,7 @@ from ..device import resolve
 from ..samplers import SAMPLERS, DDIMInversion, OneLevel, Sampler, final, sampler_from
 from ..samplers import sample as reverse
 from ..training import Checkpoint, load, post_hoc
-from ..training.checkpoint import write_atomically
+from ..training.atomic import write_atomically
 from . import sentence
 from .picture import png
 
