@@ -19,7 +19,7 @@ from judge import Judge, drawn, parted, report, trained
 
 from difflab.commands.picture import png
 from difflab.data import FiniteSet, deformed, digits
-from difflab.training.checkpoint import write_atomically
+from difflab.training.atomic import write_atomically
 
 IN_PICTURE, JUDGED = 20, 200  # samples of a class
 COPIES = 63

@@ -23,7 +23,7 @@ from judge import Judge, drawn, parted, report, trained
 
 from difflab.commands.picture import png
 from difflab.data import mnist_5k
-from difflab.training.checkpoint import write_atomically
+from difflab.training.atomic import write_atomically
 
 IN_PICTURE, JUDGED = 10, 100  # samples of a class
 GUIDED = 2.0

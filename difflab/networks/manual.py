@@ -8,7 +8,7 @@ gradients are its own, to rounding.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class ManualMLP:
         self._asked: tuple[Tensor, Tensor | None] | None = None
 
     @staticmethod
-    def fits(network: nn.Module) -> bool:
+    def fits(network: nn.Module) -> TypeGuard[MLP]:
         """Whether this can stand in for `network`: an MLP that is told one level and a class at most, and gives one answer; all
         of its weights are trained, and nothing is hooked in."""
         return (
