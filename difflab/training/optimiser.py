@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 
-def options_for(device: torch.device) -> dict[str, bool]:
+def options_for(device: torch.device) -> dict[str, Any]:
     """How AdamW is to run on this kind of device."""
     return {"fused": device.type in ("cpu", "cuda"), "capturable": device.type == "cuda"}
 
