@@ -34,7 +34,7 @@ def train(args: argparse.Namespace) -> int:
         recipe = read(args.config)
         folder = Path(args.out) if args.out else Path("runs") / Path(args.config).stem
         trainer = recipe.trainer(folder, **({} if args.device is None else {"device": args.device}))
-    except (ValueError, OSError, ImportError, ProcessLost) as error:
+    except (ValueError, OSError, ImportError, MemoryError, ProcessLost) as error:
         raise _end(sentence(error)) from error
     if trainer.step and is_first():
         print(f"Going on from step {trainer.step} in {folder}; give another --out to start afresh.")

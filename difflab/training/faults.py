@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,10 +63,10 @@ class TrainingOutOfMemory(MemoryError):
     """A step did not fit into memory. The run is as after the one before."""
 
     @classmethod
-    def at(cls, run: Run) -> TrainingOutOfMemory:
-        """In the step after those of `run`."""
+    def at(cls, run: Run, step: int) -> TrainingOutOfMemory:
+        """In the `step` of `run`."""
         return cls(
-            f"Out of memory at step {run.step + 1}: a batch of {run.settings.batch} does not fit on {run.device};"
+            f"Out of memory at step {step}: a batch of {run.settings.batch} does not fit on {run.device};"
             " try a smaller batch or a smaller network."
         )
 
@@ -82,6 +84,19 @@ class NotSaved(OSError):
         super().__init__(
             f"The checkpoint of step {run.step} could not be written into {folder} ({reason(error)}){left}."
         )
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """Inside, a run is put together. Raises TrainingOutOfMemory where that does not fit."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingOutOfMemory(
+            "Out of memory before the first step: the network, its averages and the data do not fit; try a smaller network."
+        ) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -23,6 +23,7 @@ from .faults import (
     TrainingDiverged,
     TrainingInterrupted,
     TrainingOutOfMemory,
+    fitting,
     is_out_of_memory,
 )
 from .folder import Folder, FolderError
@@ -159,18 +160,19 @@ def prepare(
             f" choose from {', '.join(Settings.__dataclass_fields__)}."
         )
     world = World.found() if world is None else world
-    run = Run(
-        denoiser,
-        data,
-        Settings(**settings),
-        steps=steps,
-        conditional=_conditional(denoiser, data, conditional),
-        device=world.device(resolve(device)),
-        generator=generator,
-        world=world,
-    )
-    if resume is not None:
-        (resume if isinstance(resume, Checkpoint) else load(resume, network=denoiser.network)).continue_in(run)
+    with fitting():
+        run = Run(
+            denoiser,
+            data,
+            Settings(**settings),
+            steps=steps,
+            conditional=_conditional(denoiser, data, conditional),
+            device=world.device(resolve(device)),
+            generator=generator,
+            world=world,
+        )
+        if resume is not None:
+            (resume if isinstance(resume, Checkpoint) else load(resume, network=denoiser.network)).continue_in(run)
     return run
 
 
@@ -188,10 +190,11 @@ def continued(run: Run, folder: Folder | None = None) -> Generator[TrainingState
         _save(run, folder, tell=True)
         raise TrainingInterrupted(run, None if folder is None else folder.checkpoint) from None
     except Exception as error:
-        failed = TrainingOutOfMemory.at(run) if is_out_of_memory(error) else error
-        told = run.ended_by(failed)
+        new = is_out_of_memory(error) and not isinstance(error, TrainingOutOfMemory)
+        told = run.ended_by(TrainingOutOfMemory.at(run, run.step + 1) if new else error)
         with suppress(OSError):  # what went wrong first is told
-            _save(run, folder)
+            if not isinstance(error, NotSaved):
+                _save(run, folder)
         if told is error:
             raise
         raise told from error
@@ -247,9 +250,13 @@ def _steps(run: Run, folder: Folder | None) -> Generator[TrainingState, None, No
                 if run.world.size == 1 or sys.is_finalizing():
                     raise
                 run.world.ending = True  # the others hear of it with the loss of a step to come
-    except BaseException:  # also an interrupt, anywhere
-        if not run.whole:
-            run.restore(kept)
+    except BaseException as error:  # also an interrupt, anywhere
+        if run.whole:
+            raise
+        step = run.step
+        run.restore(kept)
+        if is_out_of_memory(error):
+            raise TrainingOutOfMemory.at(run, step) from error
         raise
 
 
