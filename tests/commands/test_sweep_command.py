@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from difflab import cli
 from difflab.commands import sweep as module
 from difflab.training import load
+from difflab.training.sweeps import sweep as begin
 
 
 def sweep(configs, out, changes=(), workers=2):
@@ -54,6 +56,15 @@ def test_a_grid_of_runs_and_its_table(recipe, tmp_path, capsys):
     assert "failed" in bad
     assert "diverged" in bad
     assert load(out / "lr=0.001" / "checkpoint.safetensors").step == 60
+
+
+def test_where_all_runs_finish_the_exit_code_is_0(recipe, tmp_path, monkeypatch, capsys):
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(
+            module, "begin", lambda configs, folder, workers: begin(configs, folder=folder, executor=pool)
+        )
+        assert sweep([recipe(tmp_path, data="ring", steps=3)], tmp_path / "out") == 0
+    assert "1 runs: 1 finished; best recipe:" in capsys.readouterr().out
 
 
 def test_several_files_are_named_after_themselves(recipe, tmp_path, monkeypatch):
