@@ -42,7 +42,7 @@ def fit(
 def _shown(states: Iterator[TrainingState], done: int, steps: int) -> Iterator[TrainingState]:
     from tqdm.auto import tqdm
 
-    with tqdm(total=steps, initial=done, unit="step") as bar:
+    with tqdm(total=steps, initial=done, unit="step", dynamic_ncols=True) as bar:
         for state in states:
             bar.update()
             if state.step % CHECK_EVERY == 1 or state.step == steps:  # the losses that the loop has waited for anyway
