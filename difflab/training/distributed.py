@@ -63,7 +63,7 @@ class World:
         """The processes that `torchrun`, `accelerate launch` or a process group made before say there are; each run has a
         connection of its own. All must ask for it, in the same order.
 
-        Raises ValueError, in one sentence, for an environment that makes no sense, RuntimeError where the others are not found.
+        Raises ValueError, in one sentence, for an environment that makes no sense, ProcessLost where the others are not found.
         """
         if not dist.is_available():
             return cls()
@@ -233,7 +233,7 @@ def _meet(rank: int, size: int) -> None:
         dist.init_process_group(_backend())
     except RuntimeError as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        raise RuntimeError(f"The {size} processes that train together did not find each other at {where}.") from error
+        raise ProcessLost(f"The {size} processes that train together did not find each other at {where}.") from error
     atexit.register(_leave)
 
 

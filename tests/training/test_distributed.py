@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from difflab.data import FiniteSet, GaussianMixture, digits
 from difflab.denoisers import NetworkDenoiser
 from difflab.schedules import VPCosine
-from difflab.training import Settings, Trainer, load, train
+from difflab.training import Settings, Trainer, fit, load, train
 from difflab.training import loop as training_loop
 from difflab.training.distributed import World
 from difflab.training.folder import Folder
@@ -207,6 +207,29 @@ def test_where_one_process_stops_all_do_after_the_same_step(tmp_path):
     assert together(stopped, tmp_path) == [0, 0]
     assert [(tmp_path / f"step-{r}").read_text() for r in (0, 1)] == ["8", "8"]
     assert load(tmp_path / "run" / "checkpoint.safetensors").step == 8
+
+
+def interrupted(out: Path) -> None:
+    """A script in which Ctrl-C reaches the second process alone."""
+    data = GaussianMixture.ring()
+    denoiser = NetworkDenoiser.for_data(data, VPCosine(), width=16)
+    before = training_loop.Run._own_loss
+
+    def loss(run, batch, labels):
+        if run.step == 7 and rank() == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return before(run, batch, labels)
+
+    training_loop.Run._own_loss = loss
+    fit(denoiser, data, steps=10_000, batch=16, folder=out / "run", device="cpu", progress=False)
+
+
+def test_an_interrupt_of_one_script_ends_all_after_the_same_step(tmp_path):
+    assert together(interrupted, tmp_path) == [1, 1]
+    sentence = "TrainingInterrupted: Training was interrupted after step 9 of 10000: "
+    assert raised(tmp_path, 0) == raised(tmp_path, 1)
+    assert raised(tmp_path, 0).startswith(sentence)
+    assert load(tmp_path / "run" / "checkpoint.safetensors").step == 9
 
 
 def diverging(out: Path, parallel: str) -> None:

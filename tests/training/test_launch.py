@@ -14,9 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from jupyter_client.manager import start_new_kernel
 
 from difflab.commands import train as command
-from difflab.training import LaunchFailed, LaunchInterrupted, launch, load
+from difflab.training import LaunchFailed, launch, load
+from difflab.training.interrupts import Asked
 from difflab.training.metrics_file import FILE
 from difflab.training.recipe import RecipeError, recipe_from
 
@@ -108,12 +110,12 @@ def test_a_notebook_s_way(tmp_path, alone, capfd):
     assert next(denoiser.parameters()).device.type == "cpu"
 
 
-def begun(folder: Path, then) -> None:
-    """Call `then` from another thread as soon as a run has measured something in `folder`."""
+def begun(folder: Path, then, rows: int = 1) -> None:
+    """Call `then` from another thread as soon as a run in `folder` has noted as many rows of metrics."""
 
     def wait() -> None:
         deadline = time.monotonic() + SPOKEN
-        while not ((folder / FILE).exists() and len((folder / FILE).read_text().splitlines()) > 1):
+        while not ((folder / FILE).exists() and len((folder / FILE).read_text().splitlines()) > rows):
             if time.monotonic() > deadline:
                 return
             time.sleep(0.05)
@@ -131,19 +133,47 @@ def processes_of(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def test_an_interrupt_stops_all_after_one_step(tmp_path):
+def test_a_kernel_s_interrupt_and_its_end_stop_all_after_one_step(tmp_path):
     folder = tmp_path / "out"
-    begun(folder, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(LaunchInterrupted) as interrupted:
-        launch(FOREVER, folder=folder, progress=False)
-    step = load(folder / "checkpoint.safetensors").step
-    assert str(interrupted.value) == (
-        f"Training was interrupted: {folder} holds step {step}, and the same call goes on from there."
-    )
-    assert interrupted.value._render_traceback_() == [str(interrupted.value)]
-    assert step >= 50
-    assert step % 1000  # no checkpoint of those that are due anyway
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        cell = f"from difflab.training import launch; launch({FOREVER!r}, folder={str(folder)!r})"
+        client.execute(cell)
+        begun(folder, manager.interrupt_kernel)
+        said = errors(client)
+        step = load(folder / "checkpoint.safetensors").step
+        assert said == [
+            [f"Training was interrupted: {folder} holds step {step}, and the same call goes on from there."]
+        ]
+        assert step >= 50
+        assert step % 1000  # no checkpoint of those that are due anyway
+        assert processes_of(folder) == []
+        client.execute(cell)
+        ended = threading.Event()
+        begun(folder, lambda: (manager.shutdown_kernel(now=True), ended.set()), rows=step // 50 + 1)
+        assert ended.wait(SPOKEN)
+    finally:
+        client.stop_channels()
+        if manager.is_alive():
+            manager.shutdown_kernel(now=True)
+    deadline = time.monotonic() + 30
+    while processes_of(folder) and time.monotonic() < deadline:  # nobody is left who trains for nobody
+        time.sleep(0.1)
     assert processes_of(folder) == []
+    later = load(folder / "checkpoint.safetensors").step
+    assert later > step
+    assert later % 1000
+
+
+def errors(client) -> list[list[str]]:
+    """What the cell in hand shows as errors, once it is done."""
+    found = []
+    while True:
+        message = client.get_iopub_msg(timeout=SPOKEN)
+        if message["msg_type"] == "error":
+            found.append(message["content"]["traceback"])
+        if found and message["content"].get("execution_state") == "idle":
+            return found
 
 
 def test_a_process_that_is_killed_ends_all_with_one_sentence(tmp_path):
@@ -199,3 +229,16 @@ def test_accelerate_s_one_process_is_told_of(monkeypatch, capsys):
     monkeypatch.setenv("RANK", "0")
     command._tell_of_one()
     assert capsys.readouterr().err == ""
+
+
+def test_a_third_signal_is_not_held_back():
+    with Asked() as asked:
+        assert asked.by is None
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked.by == signal.SIGTERM
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked.by == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
