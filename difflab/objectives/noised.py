@@ -87,7 +87,8 @@ def noised(
     alpha, sigma = (a.reshape(-1, *[1] * (x0.ndim - 1)) for a in denoiser.schedule.alpha_sigma(t))
     shown, level = denoiser.shown_at(alpha * x0 + sigma * eps, alpha, sigma)
     due = denoiser.target_at(x0, eps, alpha, sigma, t)
-    return Noised(t, shown, level, due, *(counts(weighting, denoiser, t) or (None, None)), weight)
+    factor, log_snr = counts(weighting, denoiser, t) or (None, None)
+    return Noised(t, shown, level, due, factor, log_snr, weight)
 
 
 def drawn(

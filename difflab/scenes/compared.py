@@ -29,8 +29,9 @@ class Compared:
     key: Any
 
     def look(self) -> tuple[dict[str, Any], np.ndarray]:
-        """(row, curve (m, 2) of (step, loss)) as they are now. A row has the name, state, step, loss with its error, what
-        differs, and a note, "" where there is none; numbers that are not known are None."""
+        """(row, curve (m, 2) of (step, loss)) as they are now. A row has the name, state, step, speed, loss with its error and
+        its excess over the exact floor, what differs, and a note, "" where there is none; numbers that are not known are None.
+        """
         raise NotImplementedError
 
     @property
@@ -54,6 +55,7 @@ class OfTrainer(Compared):
             "step": trainer.step,
             "differs": "",
             "note": trainer.error,
+            "excess": None,
             "speed": trainer.steps_per_second or None,
         }
         return row | tail(curve), _thinned(curve)
@@ -83,11 +85,20 @@ class OfFolder(Compared):
         step, seconds = self._last
         first = self._first or (0, 0.0)
         speed = (step - first[0]) / (seconds - first[1]) if seconds > first[1] else None
-        row = {"name": self.key.name, "state": "", "step": step, "differs": "", "note": "", "speed": speed}
+        row = {
+            "name": self.key.name,
+            "state": "",
+            "step": step,
+            "differs": "",
+            "note": "",
+            "speed": speed,
+            "excess": None,
+        }
         if self.of is not None:
-            differs = ", ".join(f"{key} {value}" for key, value in self.of.differs.items())
+            differs = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in self.of.differs.items())
             row |= {"name": self.of.name, "state": self.of.state, "note": self.of.note, "differs": differs}
             row["step"] = max(step, self.of.step)
+            row["excess"] = None if self.of.excess is None else self.of.excess.value
         curve = self._curve.points()
         return row | tail(curve), _thinned(curve)
 

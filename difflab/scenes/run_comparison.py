@@ -33,7 +33,7 @@ class RunComparison(Scene):
     Raises TypeError or ValueError, in one sentence, for what is no run, and for more than 24 of them.
     """
 
-    #: of each run: name, state, step, loss, error, speed, differs, note
+    #: of each run: name, state, step, loss, error, excess, speed, differs, note
     runs = traitlets.List(traitlets.Dict()).tag(sync=True)
     #: (m, 3) float32: the number of the run, step, loss
     curves = Array()
@@ -80,13 +80,13 @@ class RunComparison(Scene):
         return True
 
     def numbers(self) -> dict[str, float]:
-        """The number of runs, and the step, loss and error of each, as "name.loss"; those that are known."""
+        """The number of runs, and of each, as "name.loss", step, loss, error and excess over the exact floor, as far as known."""
         self.look()
         base = super().numbers() | {"runs": float(len(self.runs))}
         return base | {
             f"{row['name']}.{key}": float(row[key])
             for row in self.runs
-            for key in ("step", "loss", "error")
+            for key in ("step", "loss", "error", "excess")
             if row[key] is not None
         }
 

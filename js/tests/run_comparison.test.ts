@@ -8,6 +8,7 @@ const row = (loss: number | null): RunRow => ({
   step: 1,
   loss,
   error: null,
+  excess: null,
   speed: null,
   differs: "",
   note: "",

@@ -135,3 +135,16 @@ def test_what_is_no_run_is_refused_in_one_sentence(runs, error, sentence):
     with pytest.raises(error, match=sentence) as caught:
         RunComparison(runs)
     assert "\n" not in str(caught.value)
+
+
+def test_the_runs_of_a_sweep_are_told_apart_by_what_differs(tmp_path):
+    base = {"data": {"name": "ring"}, "model": {"width": 16}, "training": {"steps": 100, "batch": 16, "device": "cpu"}}
+    sweep = difflab.sweep(difflab.sweep.grid(base, {"training.lr": [1e-3, 5e-3]}), folder=tmp_path, workers=1)
+    scene = RunComparison(sweep)
+    assert [row["differs"] for row in scene.runs] == ["lr 0.001", "lr 0.005"]
+    sweep.wait(120)
+    numbers = scene.numbers()
+    wait_until(lambda: [row["state"] for row in scene.runs] == ["finished"] * 2)
+    for run, row in zip(sweep.runs, scene.runs, strict=True):
+        assert row["excess"] == run.excess.value
+        assert numbers[f"{run.name}.step"] == 100

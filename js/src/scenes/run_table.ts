@@ -10,6 +10,8 @@ export interface RunRow {
   step: number;
   loss: number | null;
   error: number | null;
+  /** Over the exact floor. */
+  excess: number | null;
   speed: number | null;
   differs: string;
   note: string;
@@ -66,7 +68,16 @@ export function runTable(choose: (run: number) => void, signal: AbortSignal): Ru
     show(rows, chosen) {
       const differ = rows.some((row) => row.differs);
       const fast = rows.some((row) => row.speed);
-      const titles = ["run", ...(differ ? ["differs in"] : []), "state", "step", "loss", ...(fast ? ["steps/s"] : [])];
+      const known = rows.some((row) => row.excess !== null);
+      const titles = [
+        "run",
+        ...(differ ? ["differs in"] : []),
+        "state",
+        "step",
+        "loss",
+        ...(known ? ["above the floor"] : []),
+        ...(fast ? ["steps/s"] : []),
+      ];
       if (titles.join() !== columns) {
         columns = titles.join();
         head.replaceChildren(lineOf("th", titles));
@@ -76,7 +87,7 @@ export function runTable(choose: (run: number) => void, signal: AbortSignal): Ru
       // rows stay the same elements, so that the focus does
       while (shown.length > rows.length) shown.pop()!.root.remove();
       while (shown.length < rows.length) {
-        const row = newRow(shown.length, differ, titles.length);
+        const row = newRow(shown.length, titles);
         shown.push(row);
         body.append(row.root);
       }
@@ -91,8 +102,8 @@ interface Row {
   show(row: RunRow, chosen: boolean, best: boolean): void;
 }
 
-function newRow(run: number, differ: boolean, columns: number): Row {
-  const root = lineOf("td", Array<string>(columns).fill(""));
+function newRow(run: number, titles: readonly string[]): Row {
+  const root = lineOf("td", Array<string>(titles.length).fill(""));
   const cells = [...root.children] as HTMLElement[];
   const name = element("button", "difflab-run-name");
   name.type = "button";
@@ -100,8 +111,8 @@ function newRow(run: number, differ: boolean, columns: number): Row {
   const mark = element("i", "difflab-run-mark");
   mark.setAttribute("aria-hidden", "true");
   mark.append(lineSample(strokeOf(run)));
-  const words = element("span", "");
-  name.append(mark, words);
+  const title = element("span", "");
+  name.append(mark, title);
   const note = element("small", "difflab-run-note");
   cells[0].append(name, note);
   const put = (cell: HTMLElement, text: string) => {
@@ -110,18 +121,21 @@ function newRow(run: number, differ: boolean, columns: number): Row {
   return {
     root,
     show(row, chosen, best) {
-      put(words, row.name);
+      put(title, row.name);
       put(note, row.note);
       note.hidden = !row.note;
       note.classList.toggle("difflab-error", row.state === "failed" || row.state === "lost");
       name.setAttribute("aria-pressed", String(chosen));
       root.classList.toggle("difflab-chosen", chosen);
-      const rest = cells.slice(1);
-      if (differ) put(rest.shift()!, row.differs);
-      put(rest[0], row.state);
-      put(rest[1], count(row.step));
-      put(rest[2], row.loss === null ? "" : withError(row.loss, row.error) + (best ? " (lowest)" : ""));
-      if (rest[3]) put(rest[3], row.speed ? format(row.speed) : "");
+      const words: Record<string, string> = {
+        "differs in": row.differs,
+        state: row.state,
+        step: count(row.step),
+        loss: row.loss === null ? "" : withError(row.loss, row.error) + (best ? " (lowest)" : ""),
+        "above the floor": row.excess === null ? "" : format(row.excess),
+        "steps/s": row.speed ? format(row.speed) : "",
+      };
+      titles.forEach((title, i) => i > 0 && put(cells[i], words[title]));
     },
   };
 }
