@@ -41,7 +41,7 @@ def test_the_lock_file_names_no_host(checkout: Path) -> None:
     assert not [name for name, package in lock["packages"].items() if "resolved" in package]
 
 
-@pytest.mark.parametrize("extra", ["dask", "lab", "mnist", "test", "benchmarks"])
+@pytest.mark.parametrize("extra", ["dask", "lab", "mnist", "tensorboard", "test", "benchmarks"])
 def test_every_package_asked_for_has_a_tested_version(checkout: Path, extra: str) -> None:
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
