@@ -14,8 +14,13 @@ RING = GaussianMixture.ring()
 
 def states(steps, **options):
     denoiser = NetworkDenoiser.for_data(RING, VPCosine(), width=16, seed=0)
-    options = {"batch": 16, "device": "cpu", "generator": torch.Generator().manual_seed(7)} | options
-    return train(denoiser, RING, steps=steps, clip_gradient=0.5, **options)
+    options = {
+        "batch": 16,
+        "clip_gradient": 0.5,
+        "device": "cpu",
+        "generator": torch.Generator().manual_seed(7),
+    } | options
+    return train(denoiser, RING, steps=steps, **options)
 
 
 def killed_at(step, path, copy, **options):
