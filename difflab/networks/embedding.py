@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..checks import brief
+
 _SLOWEST, _FASTEST = 0.25, 8.0  # radians per unit of noise level: log-SNR / 4, which runs over about [-5, 5]
 
 
@@ -39,7 +41,10 @@ class Condition(nn.Module):
 
     def forward(self, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """`level` (n,) or (1,), or (n, levels) or (1, levels), `labels` (n,) int64, or (n, vector), or None -> (n, width), or
-        (1, width) if neither names a row."""
+        (1, width) if neither names a row.
+
+        Raises TypeError for conditions that are no tensor, ValueError for a tensor of another shape or kind.
+        """
         angles = (level[..., None] * self.rates).flatten(1)
         code: Tensor = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
         if self.vector is not None and self.nothing is not None:
@@ -50,9 +55,22 @@ class Condition(nn.Module):
             return code
         if labels is None:
             return code + self.label.weight[-1]
+        if not isinstance(labels, Tensor):
+            raise TypeError(f"The labels of a network are a tensor of whole numbers, but got {brief(labels)}.")
+        if labels.ndim != 1 or labels.dtype not in (torch.int64, torch.int32):
+            raise ValueError(
+                "The labels of a network are whole numbers, (n,), one for each sample, but got"
+                f" {tuple(labels.shape)} of {labels.dtype}."
+            )
         return torch.add(code, self.label(labels))
 
     def _of_vectors(self, vectors: Tensor, linear: nn.Linear, nothing: Tensor) -> Tensor:
+        if not isinstance(vectors, Tensor):
+            raise TypeError(f"The vectors of a network are a tensor of numbers, but got {brief(vectors)}.")
+        if vectors.ndim != 2 or vectors.shape[1] != linear.in_features:
+            raise ValueError(
+                f"The vectors of a network have the shape (n, {linear.in_features}), but got {tuple(vectors.shape)}."
+            )
         vectors = vectors.to(nothing.dtype)
         none = vectors.isnan().any(1, keepdim=True)
         return torch.where(none, nothing, linear(vectors.masked_fill(none, 0)))  # 0 times nan would be nan in gradients

@@ -1,5 +1,7 @@
 import math
 
+import numpy as np
+import pytest
 import torch
 
 from difflab.networks.embedding import Condition
@@ -31,3 +33,21 @@ def test_one_level_serves_all_rows():
     torch.testing.assert_close(
         condition(torch.tensor([0.5]), labels), condition(torch.full((3,), 0.5), labels), rtol=0, atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "labels", "error", "sentence"),
+    [
+        ({"classes": 3}, [0, 1], TypeError, "labels of a network are a tensor of whole numbers, but got"),
+        ({"classes": 3}, 1, TypeError, "tensor of whole numbers, but got 1"),
+        ({"classes": 3}, torch.tensor([0.0, 1.0]), ValueError, r"but got \(2,\) of torch.float32"),
+        ({"classes": 3}, torch.tensor([True, False]), ValueError, "of torch.bool"),
+        ({"classes": 3}, torch.zeros(2, 3, dtype=torch.int64), ValueError, r"but got \(2, 3\)"),
+        ({"vector": 3}, np.zeros((2, 3)), TypeError, "vectors of a network are a tensor of numbers, but got array"),
+        ({"vector": 3}, torch.zeros(3), ValueError, r"have the shape \(n, 3\), but got \(3,\)"),
+        ({"vector": 3}, torch.zeros(2, 2), ValueError, r"but got \(2, 2\)"),
+    ],
+)
+def test_conditions_of_another_kind_are_refused(options, labels, error, sentence):
+    with pytest.raises(error, match=sentence):
+        Condition(width=8, **options)(torch.zeros(2), labels)
