@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from ..checks import brief
 from ..data import DataSet
 from ..data.base import check_data
 from .adapted import Adapted
@@ -32,10 +33,12 @@ def network_for(data: DataSet, *, network: str | None = None, conditional: bool 
     `options` go to the network (`width`, ...). Without `patch`, an image is cut into about 64 patches, each of a side of 2
     or more: 2 for 8x8 digits, 4 for 28x28 and 32x32.
 
-    Raises ValueError if `conditional` and the data has neither, for an unknown name or option, and for a network of
-    images where the data is none.
+    Raises ValueError if `conditional` is no truth value, or is True and the data has neither, for an unknown name or option,
+    and for a network of images where the data is none.
     """
     check_data(data)
+    if not isinstance(conditional, bool):
+        raise ValueError(f"conditional must be True or False, but got {brief(conditional)}.")
     if conditional and data.classes is None and data.vector is None:
         raise ValueError(f"{data.name} has no classes and no vectors; train it with conditional=False.")
     name = network if network is not None else "MLP" if _patch(data, "UNet") is None else "UNet"

@@ -118,6 +118,7 @@ def test_an_odd_grid_is_halved_in_pairs_from_its_first_row_and_column():
         (lambda: network_from("MLP", {"shape": [2], "width": 10**12}), "whole numbers from 1 to 65536"),
         (lambda: network_from("MLP", {"shape": [2], "width": "__import__('os')"}), "whole numbers"),
         (lambda: network_from("MLP", {"shape": [2], "depth": True}), "whole numbers"),
+        (lambda: network_for(digits(), conditional="no"), "conditional must be True or False, but got 'no'"),
     ],
 )
 def test_refused(call, sentence):
