@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..training import Trainer
 
 TABS = ["overview", "data", "noise", "train", "sample", "bits"]
-SHARE = 30  # live numbers of the network take at most 1/30 of the time: training keeps the rest
+SHARE = 60  # live numbers of the network take at most 1/60 of the time: training keeps the rest
 REST = 1.0  # seconds at least between two of them
 TRAINING: dict[str, dict[str, Any]] = {  # a minute or so on one core
     "points": {"steps": 20_000},
