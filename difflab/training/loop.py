@@ -78,6 +78,8 @@ def train(
 ) -> Iterator[TrainingState]:
     """Train `denoiser` in place up to step number `steps` by denoising score matching; yields after every step.
 
+    Processes that torchrun or accelerate launch started train together, where all of them call this (`distributed.py`).
+
     Args:
         denoiser: moved to `device`; it holds the raw weights, `state.ema` the averaged ones.
         data: finite sets are kept on the device, densities are sampled as it goes.
