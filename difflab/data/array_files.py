@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from ..checks import brief
 from . import pixels
+from .base import check_name
 from .conditions import checked_conditions
 from .finite import FiniteSet
 from .streamed import MEMORY_LIMIT, Source, Streamed, check_memory_limit, held
@@ -45,7 +46,8 @@ class ArraySource(Source):
         levels: int | None = None,
         name: str = "array",
     ) -> None:
-        if not hasattr(x, "shape") or not hasattr(x, "dtype") or np.dtype(x.dtype).kind not in "biuf":
+        check_name(name)
+        if not hasattr(x, "shape") or getattr(getattr(x, "dtype", None), "kind", None) not in tuple("biuf"):
             raise ValueError(f"{name} must be an array of real numbers, but got {brief(getattr(x, 'dtype', x))}.")
         if len(x.shape) < 2 or 0 in x.shape:
             raise ValueError(f"{name} must have examples of the shape (N, ...), but got {tuple(x.shape)}.")

@@ -69,6 +69,11 @@ def check_seed(seed: int) -> None:
         raise ValueError(f"A seed must be a whole number, 0 or more, but got {seed!r}.")
 
 
+def check_name(name: str) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"name must be text, how the data is called on screen, but got {brief(name)}.")
+
+
 def check_data(data: object) -> None:
     """Raises TypeError for anything but a data set: its name, its class or a tensor, say."""
     if not isinstance(data, DataSet):

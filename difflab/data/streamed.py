@@ -107,6 +107,7 @@ class Streamed(DataSet):
 
     def some(self, count: int) -> tuple[np.ndarray, np.ndarray | None]:
         """About `count` examples with what they come with, always the same ones; all of them where there are no more."""
+        check_count(count)
         if count >= len(self):
             index = np.arange(len(self))
         else:  # RandomState's draws are the same in all versions of numpy
@@ -178,7 +179,10 @@ def held(source: Source, memory_limit: int) -> FiniteSet | Streamed:
     if given is not None and source.classes is not None and given.max() >= source.classes:
         raise ValueError(f"{source.name} is said to have {source.classes} classes, but has the label {given.max()}.")
     conditions = {"labels": given} if source.vector is None else {"vectors": given}
-    return FiniteSet(x, **conditions, levels=source.levels, range=source.range, name=source.name)
+    data = FiniteSet(x, **conditions, levels=source.levels, range=source.range, name=source.name)
+    if given is not None and source.classes is not None:
+        data.classes = source.classes  # also those that no example has: as streamed
+    return data
 
 
 def check_memory_limit(memory_limit: int) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..checks import array_of, brief, is_whole
 from . import pixels
+from .base import check_name
 from .finite import FiniteSet
 from .streamed import MEMORY_LIMIT, Source, Streamed, check_memory_limit, held
 from .values import checked_levels, checked_range
@@ -80,7 +81,10 @@ class TorchSource(Source):
         for key, value in (("threads", threads), ("classes", 1 if classes is None else classes)):
             if not is_whole(value, 1):
                 raise ValueError(f"{key} must be a whole number of at least 1, but got {value!r}.")
+        if not isinstance(labelled, bool):
+            raise ValueError(f"labelled must be True or False, but got {brief(labelled)}.")
         self.name = type(dataset).__name__ if name is None else name
+        check_name(self.name)
         self._dataset, self._labelled, self.threads = dataset, labelled, threads
         self._turn = threading.Semaphore(threads)
         if len(self) < 1:
@@ -165,7 +169,8 @@ def _example(given: Any, what: str) -> np.ndarray:
 
     if isinstance(given, Image):
         given = np.asarray(given.convert("L" if given.mode in ("1", "L") else "RGB"))
-    array = given.detach().cpu().numpy() if hasattr(given, "detach") else given
+    # numpy has no bfloat16, and a tensor of floats is read as one
+    array = given.cpu().numpy() if str(getattr(given, "dtype", "")) == "torch.uint8" else given
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
         numbers = array_of(array, what).astype(np.float32)
         if numbers.ndim < 1 or numbers.size == 0:

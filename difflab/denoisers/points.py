@@ -34,7 +34,7 @@ class Points:
         self.log_class: Tensor | None = None  # of each class' share
         self.missing: set[int] = set()  # classes without an example
         if data.labels is not None:
-            share = np.bincount(data.labels, weights)
+            share = np.bincount(data.labels, weights, minlength=data.classes or 0)
             self.missing = set(np.flatnonzero(share == 0).tolist())
             self.log_class = torch.from_numpy(np.log(np.where(share > 0, share, 1.0)))
         self.nearest = self.count if self.dim <= _FLAT else min(self.count, _NEAREST)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from difflab.data import ArraySource, FiniteSet, Streamed, array_file
 
@@ -175,3 +176,16 @@ def test_an_array_in_hand_is_a_source(tmp_path):
     assert np.array_equal(x, FLOATS[[4, 2]])
     assert np.array_equal(labels, LABELS[[4, 2]])
     assert repr(data) == "Streamed('rows', n=20, shape=(3,))"
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "error", "sentence"),
+    [
+        (torch.zeros(3, 2), {}, ValueError, "rows must be an array of real numbers, but got torch.float32"),
+        ([[1.0]], {}, ValueError, r"rows must be an array of real numbers, but got \[\[1.0\]\]"),
+        (FLOATS, {"name": None}, TypeError, "name must be text, how the data is called on screen, but got None"),
+    ],
+)
+def test_what_is_no_array_in_hand_is_refused(x, options, error, sentence):
+    with pytest.raises(error, match=sentence):
+        ArraySource(x, **{"name": "rows"} | options)

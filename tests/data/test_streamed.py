@@ -100,6 +100,9 @@ def test_other_arguments_are_refused():
         Streamed(X)
     with pytest.raises(ValueError, match="measured must be a whole number of examples, 1 or more, but got 0"):
         Streamed(Rows(X), measured=0)
+    for count in (-1, 2.5, None):
+        with pytest.raises(ValueError, match=f"must be a whole number, 0 or more, but got {count}"):
+            Streamed(Rows(X)).some(count)
 
 
 def test_an_example_that_was_not_measured_is_refused_when_it_is_drawn():

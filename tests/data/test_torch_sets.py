@@ -10,6 +10,8 @@ from PIL import Image
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from difflab.data import FiniteSet, Streamed, cifar10, from_torch, mnist, named
+from difflab.denoisers import ExactDenoiser
+from difflab.schedules import VPCosine
 
 RNG = np.random.default_rng(0)
 FLOATS = torch.from_numpy(RNG.normal(size=(12, 2)).astype(np.float32))
@@ -45,6 +47,22 @@ def test_examples_with_labels():
         assert np.array_equal(x, FLOATS)
         assert labels.dtype == np.int64
         assert np.array_equal(labels, LABELS)
+
+
+def test_a_class_without_examples_is_one_held_and_streamed():
+    held, streamed = (from_torch(TensorDataset(FLOATS, LABELS), classes=5, memory_limit=m) for m in (10**9, 0))
+    assert held.classes == streamed.classes == 5
+    oracle, of_three = (ExactDenoiser(data, VPCosine()) for data in (held, FiniteSet(FLOATS, LABELS)))
+    assert torch.equal(oracle(FLOATS, 0.5, LABELS).mean, of_three(FLOATS, 0.5, LABELS).mean)
+    with pytest.raises(ValueError, match="This set has no example of class 4"):
+        oracle(FLOATS[:1], 0.5, torch.tensor([4]))
+
+
+def test_half_precision_is_read_as_it_is():
+    for kind in (torch.bfloat16, torch.float16):
+        exact = FLOATS.to(kind)
+        for x, _ in both(Items(exact))[1:]:
+            assert np.array_equal(x, exact.float())
 
 
 def test_examples_alone_and_labels_left_out():
@@ -140,6 +158,9 @@ class Endless(IterableDataset):
         (Items([[1.0]]), {"threads": 0}, ValueError, "threads must be a whole number of at least 1, but got 0"),
         (Items([[1.0]]), {"classes": "3"}, ValueError, "classes must be a whole number of at least 1, but got '3'"),
         (Items([[1.0]]), {"levels": 2, "memory_limit": 0}, ValueError, "2 levels need a range"),
+        (Items([[1.0]]), {"labelled": "no"}, ValueError, "labelled must be True or False, but got 'no'"),
+        (Items([[1.0]]), {"name": 3}, TypeError, "name must be text, how the data is called on screen, but got 3"),
+        (Items([torch.zeros(2, device="meta")]), {}, ValueError, "a tensor on the meta device, which has none"),
         (Items(PIXELS), {"range": (0, 1)}, ValueError, "Items has pixels, 256 levels"),
     ],
 )
