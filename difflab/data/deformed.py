@@ -13,6 +13,7 @@ from .base import check_seed
 from .finite import FiniteSet
 
 _BLOCK = 4096  # images deformed at a time
+_MOST_COPIES = 1000  # a slip of the hand must not fill the memory
 
 
 def deformed(
@@ -43,15 +44,15 @@ def deformed(
         seed: of the draws.
 
     Raises TypeError for what is no finite set; ValueError, in one sentence, for one that has weights or is no set of images, for
-    copies that are no whole number of at least 1, and amounts out of reach.
+    copies that are no whole number from 1 to 1000, and amounts out of reach.
     """
     if not isinstance(data, FiniteSet):
         raise TypeError(f"Only the images of a FiniteSet can be deformed, but got {brief(data)}.")
     if len(data.shape) != 3 or data.weights is not None:
         kind = f"examples of shape {data.shape}" + (" with weights" if data.weights is not None else "")
         raise ValueError(f"Deforming takes images (channels, height, width) that are equally likely, but got {kind}.")
-    if not is_whole(copies):
-        raise ValueError(f"copies must be a whole number of at least 1, but got {copies!r}.")
+    if not is_whole(copies) or copies > _MOST_COPIES:
+        raise ValueError(f"copies must be a whole number from 1 to {_MOST_COPIES}, but got {brief(copies)}.")
     amounts = {
         "rotation": (rotation, 180),
         "stretch": (stretch, 1),
