@@ -67,22 +67,22 @@ class ImageFolder(Source):
             raise TypeError(f"A folder of images is given as its path, but got {brief(path)}.")
         if size is not None and not (is_whole(size, 1) and size <= _LARGEST_SIDE):
             raise ValueError(f"size must be a whole number from 1 to {_LARGEST_SIDE}, or None, but got {size!r}.")
-        if channels not in (None, 1, 3) or isinstance(channels, bool):
+        if channels is not None and not (is_whole(channels) and channels in (1, 3)):
             raise ValueError(f"channels must be 1 for grey, 3 for colour, or None, but got {channels!r}.")
         folder = Path(path)
         if not folder.is_dir():
             raise FileNotFoundError(f"There is no folder {folder}.")
-        self.name, self._size = folder.resolve().name, size
+        self.name, self._size = folder.resolve().name, None if size is None else int(size)
         self.files, self.labels, self.class_names = _found(folder)
         self.classes = None if self.labels is None else len(self.class_names)
-        sides = None if size is None else (size, size)
+        sides = None if self._size is None else (self._size, self._size)
         if sides is None or channels is None:
             heads = [_head(file) for file in self.files]
             if sides is None:
                 sides = _one_size(self.files, [head[0] for head in heads])
             if channels is None:
                 channels = 1 if all(grey for _, grey in heads) else 3
-        self.shape = (channels, *sides)
+        self.shape = (int(channels), *sides)
 
     def __len__(self) -> int:
         return len(self.files)

@@ -158,6 +158,7 @@ def cut(tmp_path):
         (lambda p: folder_with(p, "1.png"), {"size": 0}, ValueError, "size must be a whole number from 1 to .* got 0"),
         (lambda p: folder_with(p, "1.png"), {"size": (2, 2)}, ValueError, r"size must be .* got \(2, 2\)"),
         (lambda p: folder_with(p, "1.png"), {"channels": 4}, ValueError, "channels must be 1 for grey, 3 .* got 4"),
+        (lambda p: folder_with(p, "1.png"), {"channels": 1.0}, ValueError, "channels must be 1 for grey, .* got 1.0"),
         (lambda p: folder_with(p, "1.png"), {"memory_limit": "1G"}, ValueError, "memory_limit must be .* got '1G'"),
     ],
 )
