@@ -37,15 +37,27 @@ def resolve(device: str | torch.device = "auto") -> torch.device:
         raise TypeError(f"A device is auto, cpu, cuda, cuda:1, ... or mps, but got {brief(device)}.")
     if device == "auto":
         return torch.device("cuda" if _has("cuda") else "mps" if _has("mps") else "cpu")
+    resolved = _named(device)
+    if resolved.type in ("cuda", "mps") and not _has(resolved.type):
+        raise ValueError(f"This machine offers torch no {resolved.type} device; choose auto or cpu.")
+    return resolved
+
+
+def check_device_name(device: object) -> None:
+    """ValueError, in one sentence, unless this is the name of a device, on this machine or another."""
+    if not isinstance(device, str):
+        raise ValueError(f"device must be a name, but got {brief(device)}: choose auto, cpu, cuda, cuda:1, ... or mps.")
+    if device != "auto":
+        _named(device)
+
+
+def _named(device: str | int) -> torch.device:
     try:
-        resolved = torch.device(device)
+        return torch.device(device)
     except (RuntimeError, ValueError) as error:  # the latter for a number beyond 64 bits
         raise ValueError(
             f"There is no device named {brief(device)}; choose auto, cpu, cuda, cuda:1, ... or mps."
         ) from error
-    if resolved.type in ("cuda", "mps") and not _has(resolved.type):
-        raise ValueError(f"This machine offers torch no {resolved.type} device; choose auto or cpu.")
-    return resolved
 
 
 def _has(kind: str) -> bool:

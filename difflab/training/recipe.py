@@ -15,9 +15,11 @@ from typing import Any
 
 import torch
 
+from ..checks import brief
 from ..data import DataSet
 from ..data.names import PATHS, maker
 from ..denoisers.network import NetworkDenoiser
+from ..device import check_device_name
 from ..schedules import Schedule, schedule_from
 from .folder import Folder
 from .settings import Settings, whole
@@ -80,7 +82,11 @@ def read(path: str | PathLike[str]) -> Recipe:
 
 def tables_in(path: str | PathLike[str]) -> dict[str, Any]:
     """The tables in the file at `path`, as `recipe_from` takes them. Raises as `read`, but for what they say."""
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"A recipe is read from the path of its TOML file, but got {brief(path)}.")
     path = Path(path)
+    if path.is_dir():
+        raise RecipeError(f"{path} is a folder, and no recipe: that is a text file in TOML, such as configs/ring.toml.")
     content = path.read_bytes()
     try:
         if b"\0" in content:
@@ -117,36 +123,36 @@ def recipe_from(tables: dict[str, Any], name: str = "recipe") -> Recipe:
 
 
 def _recipe(name: str, tables: dict[str, dict[str, Any]]) -> Recipe:
-    with _named("data", tables):
-        data = _data(name, {"name": "digits"} | tables.get("data", {}))
-
-    with _named("schedule", tables):
-        schedule = _schedule({"name": "VPCosine"} | tables.get("schedule", {}))
-
-    conditional = data.vector is not None or (data.is_image and data.classes is not None)
-    model: dict[str, Any] = {"prediction": "v", "conditional": conditional, "seed": 0} | tables.get("model", {})
-    _refuse_unknown(name, "model.", model, _MODEL)
-    if not isinstance(model["conditional"], bool):
-        raise RecipeError(f"{name}: model.conditional must be true or false, but got {model['conditional']!r}.")
-    if not isinstance(model.get("network", ""), str):
-        raise RecipeError(f"{name}: model.network must be a name, but got {model['network']!r}.")
-    with _named("model", tables):
-        whole("seed", model["seed"], 0, _LARGEST_SEED)
-        denoiser = NetworkDenoiser.for_data(data, schedule, **model)
-
+    # what takes no time first: data may have to be read, and networks to be built
     training = dict(tables.get("training", {}))
     _refuse_unknown(name, "training.", training, _TRAINING)
-    if "steps" not in training:
-        raise RecipeError(f"{name} does not say how long to train; give training.steps.")
-    if not isinstance(training.get("device", "auto"), str):
-        raise RecipeError(f"{name}: training.device must be a name, but got {training['device']!r}.")
     seed = training.pop("seed", 0)
     with _named("training", tables):
         Settings(**{key: value for key, value in training.items() if key in Settings.__dataclass_fields__})
         Folder("", **{key: training[key] for key in inspect.signature(Folder).parameters if key in training})
-        whole("steps", training["steps"], 1)
+        check_device_name(training.get("device", "auto"))
+        whole("steps", training.get("steps", 1), 1)
         whole("threads", training.get("threads", 1), 1, MOST_THREADS)
         whole("seed", seed, 0, _LARGEST_SEED)
+
+    with _named("schedule", tables):
+        schedule = _schedule({"name": "VPCosine"} | tables.get("schedule", {}))
+
+    model: dict[str, Any] = {"prediction": "v", "seed": 0} | tables.get("model", {})
+    _refuse_unknown(name, "model.", model, _MODEL)
+    if not isinstance(model.get("conditional", False), bool):
+        raise RecipeError(f"{name}: model.conditional must be true or false, but got {model['conditional']!r}.")
+    if not isinstance(model.get("network", ""), str):
+        raise RecipeError(f"{name}: model.network must be a name, but got {model['network']!r}.")
+
+    with _named("data", tables):
+        data = _data(name, {"name": "digits"} | tables.get("data", {}))
+    conditional = data.vector is not None or (data.is_image and data.classes is not None)
+    with _named("model", tables):
+        whole("seed", model["seed"], 0, _LARGEST_SEED)
+        denoiser = NetworkDenoiser.for_data(data, schedule, **{"conditional": conditional} | model)
+    if "steps" not in training:
+        raise RecipeError(f"{name} does not say how long to train; give training.steps.")
     return Recipe(data, denoiser, training, seed)
 
 
@@ -164,6 +170,8 @@ def _named(title: str, tables: dict[str, dict[str, Any]]) -> Iterator[None]:
         repeated = [key for key, value in table.items() if f" {value!r}" in str(error) or f"={value!r}" in str(error)]
         if first in table:
             raise ValueError(f"{title}.{error}") from error
+        if len(repeated) > 1:  # a number of the sentence may be another key's value too
+            repeated = [key for key in repeated if re.search(rf"\b{re.escape(key)}\b", str(error))]
         if len(repeated) == 1:
             raise ValueError(f"{title}.{repeated[0]}: {error}") from error
         raise ValueError(f"{title}: {error}") from error
@@ -201,7 +209,7 @@ def _schedule(table: dict[str, Any]) -> Schedule:
 def _check_knob(key: str, value: Any, default: int | float) -> None:
     """ValueError, in one sentence, unless `value` is a number of the kind of the `default` that it replaces."""
     if isinstance(default, int):
-        whole(key, value, *((0, _LARGEST_SEED) if key.endswith("seed") else (1, _MOST)))
+        whole(key, value, *((0, _LARGEST_SEED) if key.endswith("seed") else (min(1, default), _MOST)))
     elif not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
         raise ValueError(f"{key} must be a number of 0 or more, but got {value!r}.")
 

@@ -78,7 +78,9 @@ class Settings:
             raise ValueError(f"label_dropout must be a number in [0, 1], but got {self.label_dropout!r}.")
         if not (_is_number(self.weight_decay) and 0 <= self.weight_decay < math.inf):
             raise ValueError(f"weight_decay must be a number of 0 or more, but got {self.weight_decay!r}.")
-        if self.clip_gradient is not None and not (_is_number(self.clip_gradient) and self.clip_gradient > 0):
+        if self.clip_gradient is not None and not (
+            _is_number(self.clip_gradient) and 0 < self.clip_gradient < math.inf
+        ):
             raise ValueError(f"clip_gradient must be a number above 0, or None, but got {self.clip_gradient!r}.")
         check_names(self.weighting, self.times)
         check_precision(self.precision)

@@ -140,6 +140,13 @@ def test_the_recipes_that_come_along_are_sound(name):
         ("[training]\nsteps = 5\nthreads = -1", "training.threads must be a whole number"),
         ("[training]\nsteps = 5\nsave_every = 0", "training.save_every must be a whole number"),
         ("[training]\nsteps = 5\ndevice = 3", "training.device must be a name, but got 3"),
+        ("[training]\nsteps = 5\ndevice = 'abacus'", "training.device: There is no device named 'abacus'; choose auto"),
+        ("[training]\nsteps = 5\nclip_gradient = inf", "training.clip_gradient must be a number above 0, .* got inf"),
+        (
+            "[data]\nname = 'ring'\n[model]\ndepth = 1\nwidth = 0",
+            "model.width: MLP's width must be whole numbers from 1",
+        ),
+        ("[data]\nname = 'digits'\ncopies = -1", "data.copies must be a whole number from 0 to 10000, but got -1"),
         ("[training]\nsteps = 5\nseed = 'x'", "training.seed must be a whole number from 0"),
         ("[training]\nsteps = 5\nseed = -1", "training.seed must be a whole number from 0"),
         ("[schedule]\nname = 'Magic'", "no schedule named 'Magic'"),
@@ -165,6 +172,21 @@ def test_refused_in_one_sentence(tmp_path, text, sentence):
     words = ("unhashable", "operand", "argument", "invalid literal", "Error", "NoneType")  # Python's own
     assert not any(word in str(caught.value) for word in words)
     assert "recipe.toml" in str(caught.value)
+
+
+def test_what_is_no_file_is_refused_in_one_sentence(tmp_path):
+    with pytest.raises(TypeError, match="A recipe is read from the path of its TOML file, but got None"):
+        read(None)
+    with pytest.raises(RecipeError, match="is a folder, and no recipe: that is a text file in TOML"):
+        read(tmp_path)
+
+
+def test_a_slip_in_how_to_train_is_told_before_data_is_read(tmp_path):
+    text = "[data]\nname = 'folder'\npath = 'nowhere'\n[training]\nsteps = 5\n"
+    with pytest.raises(RecipeError, match=r"training\.batch must be"):
+        read(written(tmp_path, text + "batch = 0"))
+    with pytest.raises(RecipeError, match="There is no folder"):
+        read(written(tmp_path, text))
 
 
 def images(folder):
