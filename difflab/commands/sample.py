@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 import torch
 
@@ -12,8 +14,11 @@ from ..samplers import SAMPLERS, DDIMInversion, OneLevel, Sampler, final, sample
 from ..samplers import sample as reverse
 from ..training import Checkpoint, load, post_hoc
 from ..training.atomic import write_atomically
+from ..training.faults import reason
 from . import sentence
 from .picture import png
+
+_MOST = 1_000_000  # samples in one picture
 
 
 def sample(args: argparse.Namespace) -> int:
@@ -25,18 +30,31 @@ def sample(args: argparse.Namespace) -> int:
     one sentence for anything that cannot be.
     """
     try:
+        _check_out(args.out)
         x, value_range, columns = _drawn(args)
         picture = png(x.numpy(), value_range, columns)
-        write_atomically(args.out, picture)
     except (ValueError, FloatingPointError, OSError) as error:
         raise SystemExit(sentence(error)) from error
+    try:
+        write_atomically(args.out, picture)
+    except OSError as error:
+        raise SystemExit(f"{args.out} cannot be written ({reason(error)}): give another --out.") from error
     print(f"{len(x)} samples: {args.out}")
     return 0
 
 
+def _check_out(path: Path) -> None:
+    """ValueError, in one sentence, where no file can be written: before samples are drawn, which may take long."""
+    if path.is_dir():
+        raise ValueError(f"--out must be the path of a PNG file, but {path} is a folder.")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise ValueError(f"{path} cannot be written, since {there} is no folder that can: give another --out.")
+
+
 def _drawn(args: argparse.Namespace) -> tuple[torch.Tensor, tuple[float, float], int]:
-    if args.n < 1:
-        raise ValueError(f"The number of samples must be at least 1, but got {args.n}.")
+    if not 1 <= args.n <= _MOST:
+        raise ValueError(f"The number of samples must be at least 1 and at most {_MOST:,}, but got {args.n}.")
     if not 0 <= args.seed < 2**63:
         raise ValueError(f"The seed must be a whole number from 0 to 2^63 - 1, but got {args.seed}.")
     sampler = None if args.sampler is None else _sampler(args.sampler)

@@ -136,3 +136,21 @@ def test_bad_files_end_in_one_sentence(tmp_path):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"\x80\x04K\x00.")
     with pytest.raises(SystemExit, match="is a pickle"):
         sample(asked(tmp_path / "checkpoint.safetensors"))
+
+
+def test_where_no_picture_can_be_written_nothing_is_drawn(checkpoint, tmp_path, monkeypatch):
+    from difflab.commands import sample as command
+
+    (tmp_path / "file").write_text("no folder")
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "_drawn", lambda args: pytest.fail("samples were drawn"))
+        for out, said in ((tmp_path, "but .* is a folder"), (tmp_path / "file" / "x.png", "give another --out")):
+            with pytest.raises(SystemExit, match=said):
+                sample(asked(checkpoint, out=out))
+
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command, "write_atomically", full)
+    with pytest.raises(SystemExit, match=r"grid.png cannot be written \(No space left on device\): give another --out"):
+        sample(asked(checkpoint, n=1, evaluations=1))
