@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "alloc_failed")
 
 
-class TrainingDiverged(FloatingPointError):
+class OneSentence(BaseException):
+    """What a notebook shows as its sentence alone, without the way through our code."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython asks for it
+        return [str(self)]
+
+
+class TrainingDiverged(OneSentence, FloatingPointError):
     """The loss, or the weights after the last step, became nan or inf, or exploded. The run is back at its last good state.
 
     Attributes:
@@ -32,7 +39,7 @@ class TrainingDiverged(FloatingPointError):
         )
 
 
-class TrainingInterrupted(KeyboardInterrupt):
+class TrainingInterrupted(OneSentence, KeyboardInterrupt):
     """A kernel's interrupt, or Ctrl-C, ended the training between two steps. A notebook shows the sentence alone.
 
     Attributes:
@@ -54,12 +61,7 @@ class TrainingInterrupted(KeyboardInterrupt):
     def denoiser(self) -> NetworkDenoiser:
         return self.run.ema.module
 
-    def _render_traceback_(self) -> list[str]:
-        """What IPython shows instead of the way through our code."""
-        return [str(self)]
-
-
-class TrainingOutOfMemory(MemoryError):
+class TrainingOutOfMemory(OneSentence, MemoryError):
     """A step did not fit into memory. The run is as after the one before."""
 
     @classmethod
@@ -71,7 +73,7 @@ class TrainingOutOfMemory(MemoryError):
         )
 
 
-class NotSaved(OSError):
+class NotSaved(OneSentence, OSError):
     """A checkpoint, or a row of metrics, could not be written. What was there before is whole.
 
     Attributes:

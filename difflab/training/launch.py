@@ -21,6 +21,7 @@ from typing import Any
 
 from ..denoisers.network import NetworkDenoiser
 from .checkpoint import load
+from .faults import OneSentence
 from .folder import CHECKPOINT
 from .recipe import recipe_from, tables_in
 from .settings import Settings, whole
@@ -28,16 +29,12 @@ from .settings import Settings, whole
 _MOST = 1024
 
 
-class LaunchFailed(RuntimeError):
+class LaunchFailed(OneSentence, RuntimeError):
     """A training on several processes failed; one sentence says how."""
 
 
-class LaunchInterrupted(KeyboardInterrupt):
-    """A kernel's interrupt ended a training on several processes after a whole step. A notebook shows the sentence alone."""
-
-    def _render_traceback_(self) -> list[str]:
-        """What IPython shows instead of the way through our code."""
-        return [str(self)]
+class LaunchInterrupted(OneSentence, KeyboardInterrupt):
+    """A kernel's interrupt ended a training on several processes after a whole step."""
 
 
 def launch(

@@ -126,6 +126,13 @@ list(train(other, ring, **options | dict(steps=stopped, generator=torch.Generato
     assert kernel.run(same)["value"] == "True"
 
 
+def test_a_divergence_is_a_sentence_too(kernel):
+    code = SETUP + "fit(denoiser, ring, lr=1e30, warmup=0, progress=False, **options)"
+    assert kernel.run(code)["errors"] == [
+        "Training diverged: the loss was not finite at step 2; the weights of step 0 were kept. Try a smaller learning rate."
+    ]
+
+
 def test_an_interrupt_leaves_what_trains_in_the_background(kernel):
     kernel.run(SETUP)
     kernel.run("trainer = Trainer(denoiser, ring, **options); trainer.start()")
