@@ -6,6 +6,10 @@ Two trainers of the same network on the same data take turns in one process, sin
 order changes every round. The live one is the Lab's own: every look, every message, and the learned bound measured again
 and again. With --browser the process is the kernel of a real JupyterLab, and the Lab is on a page in Chromium (CHROMIUM names
 it), which draws on the other core.
+
+On a machine that others use too the clock on the wall tells little: beside the ratio stands what the processor did for all
+other threads of the process, as a share of what it did for the training's. That much the watchers take where there is one core
+for all; with a core for them they take what the training waits for the interpreter.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -25,7 +30,7 @@ from difflab.scenes.lab import TRAINING, Lab
 
 
 def compare(lab: Lab, rounds: int, seconds: float) -> list[dict[str, float]]:
-    """Steps per second of both, a pair a round."""
+    """Steps per second of both, a pair a round, and as "beside" what the other threads took in the live half."""
     import torch
 
     from difflab.training import Trainer
@@ -44,21 +49,29 @@ def compare(lab: Lab, rounds: int, seconds: float) -> list[dict[str, float]]:
     pairs = []
     for i in range(rounds):
         order = sorted({"live": live, "bare": bare}.items(), reverse=bool(i % 2))
-        pairs.append({name: speed(trainer, seconds) for name, trainer in order})
+        found = {name: speed(trainer, seconds) for name, trainer in order}
+        pairs.append({name: steps for name, (steps, _) in found.items()} | {"beside": found["live"][1]})
     bare.stop()
     live.stop()
     return pairs
 
 
-def speed(trainer: object, seconds: float) -> float:
-    """Steps per second over `seconds` of running."""
+def speed(trainer: object, seconds: float) -> tuple[float, float]:
+    """Steps per second over `seconds` of running, and processor time of all other threads over that of trainings."""
     trainer.resume()
     time.sleep(0.5)  # past the first steps after a pause
-    first, start = trainer.step, time.perf_counter()
+    first, start, whole, own = trainer.step, time.perf_counter(), time.process_time(), of_trainings()
     time.sleep(seconds)
     steps, took = trainer.step - first, time.perf_counter() - start
+    whole, own = time.process_time() - whole, of_trainings() - own
     trainer.pause()
-    return steps / took
+    return steps / took, whole / own - 1
+
+
+def of_trainings() -> float:
+    """Seconds of processor time of all training threads."""
+    threads = [t for t in threading.enumerate() if t.name.startswith("difflab-training")]
+    return sum(time.clock_gettime(time.pthread_getcpuclockid(t.ident)) for t in threads)
 
 
 def in_jupyterlab(preset: str, rounds: int, seconds: float) -> list[dict[str, float]]:
@@ -130,6 +143,8 @@ def main() -> None:
         ratio = pair["live"] / pair["bare"]
         print(f"round {i}: bare {pair['bare']:.0f} steps/s, live {pair['live']:.0f} steps/s, ratio {ratio:.3f}")
     ratios = sorted(pair["live"] / pair["bare"] for pair in pairs)
+    beside = statistics.median(pair["beside"] for pair in pairs)
+    print(f"other threads, of the training's processor time: median {beside:.3f}")
     print(f"live / bare: median {statistics.median(ratios):.3f}, best {ratios[-1]:.3f}, worst {ratios[0]:.3f}")
 
 
