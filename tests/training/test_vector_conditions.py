@@ -206,3 +206,26 @@ def test_labels_that_are_no_vectors_are_refused(call, kind, sentence):
 X = torch.zeros(3, 2)
 UNTOLD = FiniteSet([[0.0, 1.0], [1.0, 0.0]], name="points")
 LABELLED = FiniteSet([[0.0, 1.0], [1.0, 0.0]], [0, 1], name="points")
+
+
+def test_a_sweep_states_no_floor_that_a_vector_gets_below(tmp_path):
+    """The vector says in which of two far apart points x_0 lies, which no oracle of this library is told."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import difflab
+
+    which = np.arange(100)[:, None] % 2
+    np.savez(tmp_path / "two.npz", x=4.0 * which - 2, vectors=which)
+    config = {
+        "data": {"name": "array", "path": str(tmp_path / "two.npz")},
+        "model": {"width": 8, "depth": 1},
+        "training": {"steps": 5, "batch": 8, "device": "cpu"},
+    }
+    with ThreadPoolExecutor(1) as threads:
+        for conditional, has_floor in ((True, False), (False, True)):
+            model = config["model"] | {"conditional": conditional}
+            runs = difflab.sweep(
+                {"a": config | {"model": model}}, executor=threads, folder=tmp_path / str(conditional)
+            ).wait()
+            assert runs["a"].state == "finished", runs["a"].error
+            assert (runs["a"].floor is not None) is has_floor
