@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..denoisers.network import NetworkDenoiser
+from ..device import check_device_name, resolve
 from .checkpoint import load
 from .faults import OneSentence
 from .folder import CHECKPOINT
@@ -62,6 +63,11 @@ def launch(
     whole("processes", processes, least=1, most=_MOST)
     if not isinstance(folder, str | PathLike):
         raise TypeError(f"folder must be the path of a directory, but got {folder!r}.")
+    if device is not None:
+        check_device_name(device)
+        resolve(device)  # which this machine must have
+    if not isinstance(progress, bool):
+        raise ValueError(f"progress must be True or False, but got {progress!r}.")
     if isinstance(recipe, Mapping):
         tables, name = dict(recipe), "recipe"
     else:

@@ -211,6 +211,9 @@ def test_what_goes_wrong_arrives_as_one_sentence(tmp_path):
         (TABLES, {"folder": 7}, TypeError, "folder must be the path of a directory, but got 7"),
         ({"data": {"name": "rong"}}, {}, RecipeError, "rong"),
         ("nowhere.toml", {}, FileNotFoundError, "nowhere.toml"),
+        (None, {}, TypeError, "A recipe is read from the path of its TOML file, but got None"),
+        (TABLES, {"device": "abacus"}, ValueError, "There is no device named 'abacus'; choose auto, cpu"),
+        (TABLES, {"progress": "no"}, ValueError, "progress must be True or False, but got 'no'"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_started(monkeypatch, tmp_path, recipe, options, error, sentence):
