@@ -188,7 +188,7 @@ def _data(name: str, table: dict[str, Any]) -> DataSet:
     from_files = not PATHS.isdisjoint(knobs)  # those check their options themselves
     for key, value in table.items():
         if key in PATHS and not isinstance(value, str):
-            raise RecipeError(f"{name}: data.{key} must be a path, but got {value!r}.")
+            raise RecipeError(f"{name}: data.{key} must be the text of a path, but got {value!r}.")
         if not from_files:
             _check_knob(key, value, knobs[key].default)
     return make(**table)

@@ -227,7 +227,7 @@ def test_data_from_files_lies_where_the_recipe_says_beside_itself(tmp_path, monk
     [
         ("name = 'folder'", "data.path is missing, and this data needs it"),
         ("name = 'mnist'", "data.root is missing"),
-        ("name = 'folder'\npath = 3", "data.path must be a path, but got 3"),
+        ("name = 'folder'\npath = 3", "data.path must be the text of a path, but got 3"),
         ("name = 'folder'\npath = 'none'", "There is no folder .*none"),
         ("name = 'array'\npath = 'none.npy'", "There is no file .*none.npy"),
         ("name = 'folder'\npath = 'images'\nsize = 'x'", "size must be a whole number from 1 to .* got 'x'"),
