@@ -11,7 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# multipliers and shifts of a 32-bit hash whose output bits flip with probability 1/2, to 2^-12, for every bit of its input
+# multipliers and shifts of a 32-bit hash (Wellons 2018, "lowbias32") whose output bits flip with probability 1/2, to 2^-12,
+# for every bit of its input
 _FIRST, _SECOND = 0x7FEB352D, 0x846CA68B - 2**32
 _GOLDEN = 0x9E3779B9 - 2**32  # 2^32 over the golden ratio, odd: its multiples are spread evenly
 
