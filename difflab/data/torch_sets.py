@@ -1,4 +1,4 @@
-"""Datasets of torch as data: those that anyone writes, and MNIST and CIFAR-10 by torchvision's loaders."""
+"""Datasets of torch as data: those that anyone writes, and those that come with libraries."""
 
 from __future__ import annotations
 

@@ -50,12 +50,8 @@ def _loaded(
     check_memory_limit(memory_limit)
     try:
         from torchvision import datasets
-    except (
-        ImportError,
-        RuntimeError,
-        OSError,
-        AttributeError,
-    ) as error:  # one built for another torch fails in many ways
+    except (ImportError, RuntimeError, OSError, AttributeError) as error:
+        # one that was built for another torch fails in many ways
         raise ImportError(
             f"{name} is loaded by torchvision, which is missing or does not fit this torch ({_first_line(error)}); install the"
             " one that does: pip install torchvision."
