@@ -4,18 +4,21 @@
 
 The bare limit is the same network on a fixed batch: forward, mean squared error, backward, fused optimiser. The loop adds
 drawing data, times and noise, the schedule, the weights' average, the watch over the loss and the record it yields; the
-background adds its thread and a callback. All sides take turns in one process on one thread, and ratios are taken within
-a round, since a shared machine's speed drifts by 10-30 %: ratios within 15 % of 1 are not resolved by the clock on the
-wall. Beside it stands the ratio of the process's own time, which what else runs on the machine disturbs less.
+background adds its thread, a callback, metrics and checkpoints. All sides take turns in one process on one thread, and
+ratios are taken within a round, since a shared machine's speed drifts by 10-30 %: ratios within 15 % of 1 are not resolved
+by the clock on the wall. Beside it stands the ratio of the process's own time, which what else runs on the machine disturbs
+less.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch.nn import functional as F
@@ -65,8 +68,9 @@ def loop(batch: int, data: DataSet) -> Side:
     return run
 
 
-def background(batch: int, data: DataSet) -> Side:
-    """The Trainer's thread, with a callback."""
+@contextmanager
+def background(batch: int, data: DataSet, folder: str) -> Iterator[Side]:
+    """The Trainer's thread, with a callback, metrics and checkpoints at their default intervals."""
     last, done = 0, threading.Event()
 
     def on_step(state: TrainingState) -> None:
@@ -74,7 +78,7 @@ def background(batch: int, data: DataSet) -> Side:
             trainer.pause()
             done.set()
 
-    trainer = Trainer(fresh(data), data, steps=FOREVER, batch=batch, device="cpu", on_step=on_step)
+    trainer = Trainer(fresh(data), data, steps=FOREVER, batch=batch, device="cpu", on_step=on_step, folder=folder)
 
     def run(steps: int) -> None:
         nonlocal last
@@ -83,7 +87,8 @@ def background(batch: int, data: DataSet) -> Side:
         trainer.start()
         done.wait()
 
-    return run
+    yield run
+    trainer.stop()
 
 
 def taken(run: Side, steps: int) -> tuple[float, float]:
@@ -104,16 +109,21 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     ring, resident = GaussianMixture.ring(), FiniteSet(points(), name="points of the ring")
-    sides = {
-        "bare": bare(args.batch),
-        "loop": loop(args.batch, ring),
-        "loop, a finite set": loop(args.batch, resident),
-        "background": background(args.batch, ring),
-    }
-    if args.peers:
-        from training_peers import peers
+    with tempfile.TemporaryDirectory() as folder, background(args.batch, ring, f"{folder}/run") as thread:
+        sides = {
+            "bare": bare(args.batch),
+            "loop": loop(args.batch, ring),
+            "loop, a finite set": loop(args.batch, resident),
+            "background, with a folder": thread,
+        }
+        if args.peers:
+            from training_peers import peers
 
-        sides |= peers(args.batch, points())
+            sides |= peers(args.batch, points())
+        report(sides, args)
+
+
+def report(sides: dict[str, Side], args: argparse.Namespace) -> None:
     for run in sides.values():
         run(50)
     rounds = [{name: taken(run, args.steps) for name, run in sides.items()} for _ in range(args.rounds)]

@@ -59,7 +59,7 @@ def of_the_loop(data, **options):
 
 
 def test_a_step_of_the_mlp_is_written_by_hand():
-    """55: forward 20 (the code of the level 5, the views of a product each 1), the loss 6, backward 20, the optimiser 2, the
+    """55: forward 20 (the code of the level 5, a transpose for every product), the loss 6, backward 20, the optimiser 2, the
     average 2, the watch 5. The bare step has 76."""
     usual, mean = of_the_loop(RING)
     assert 50 < usual <= 57
