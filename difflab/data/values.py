@@ -8,12 +8,14 @@ import numpy as np
 
 from ..checks import is_number, is_whole
 
+_MOST_LEVELS = 2**16  # of 16-bit pixels; with many more, all that float32 holds would lie on one
+
 
 def checked_levels(levels: Any) -> int | None:
-    """A whole number of at least 2, or None for continuous data. ValueError for anything else."""
-    if levels is not None and not is_whole(levels, 2):
+    """A whole number from 2 to 65,536, or None for continuous data. ValueError for anything else."""
+    if levels is not None and not (is_whole(levels, 2) and levels <= _MOST_LEVELS):
         raise ValueError(
-            f"levels must be a whole number of at least 2, or None for continuous data, but got {levels!r}."
+            f"levels must be a whole number from 2 to {_MOST_LEVELS}, or None for continuous data, but got {levels!r}."
         )
     return None if levels is None else int(levels)
 

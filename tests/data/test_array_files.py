@@ -99,7 +99,7 @@ def test_a_file_in_fortran_s_order_and_another_byte_order_is_read_as_well(tmp_pa
         (np.zeros((3, 4), np.uint8), {}, r"uint8, which is read as pixels, .* but got \(3, 4\): reshape it"),
         (np.zeros((3, 4, 4, 4), np.uint8), {}, r"with 1 or 3 channels, but got \(3, 4, 4, 4\)"),
         (np.zeros((3, 4, 4), np.uint8), {"levels": 17}, "pixels, which take 256 levels: levels= goes with a range="),
-        (FLOATS, {"levels": 1}, "levels must be a whole number of at least 2, .* got 1"),
+        (FLOATS, {"levels": 1}, "levels must be a whole number from 2 to 65536, .* got 1"),
         (FLOATS, {"range": 3}, "range must be two finite numbers, .* got 3"),
         (FLOATS, {"range": (0, 1)}, r"outside the range \(0.0, 1.0\)"),
         (FLOATS, {"memory_limit": -1}, "memory_limit must be a whole number of bytes, 0 or more, but got -1"),

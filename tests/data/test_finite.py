@@ -64,6 +64,7 @@ def test_unlabelled():
         ({"x": [[float("nan")]]}, "must be finite"),
         ({"x": [[0.0]], "labels": [0, 1]}, "1 whole numbers"),
         ({"x": [[0.0]], "labels": [-1]}, "1 whole numbers"),
+        ({"x": [[0.0]], "levels": 2**70}, "levels must be a whole number from 2 to 65536, or None .*, but got 118059"),
     ],
 )
 def test_refuses(arguments, words):
