@@ -73,7 +73,7 @@ class ImageFolder(Source):
         if not folder.is_dir():
             raise FileNotFoundError(f"There is no folder {folder}.")
         self.name, self._size = folder.resolve().name, None if size is None else int(size)
-        self.files, self.labels, self.class_names = _found(folder)
+        self.files, self.labels, self.class_names = _found(folder.absolute())  # read for as long as a training goes on
         self.classes = None if self.labels is None else len(self.class_names)
         sides = None if self._size is None else (self._size, self._size)
         if sides is None or channels is None:

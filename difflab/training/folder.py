@@ -50,7 +50,7 @@ class Folder:
     """A directory that one training writes into.
 
     Args:
-        path: made if it is not there.
+        path: made if it is not there; "" to check the others alone.
         save_every: steps between checkpoints.
         keep: how many older checkpoints stay beside the newest.
         tensorboard: also write event files for TensorBoard.
@@ -70,7 +70,9 @@ class Folder:
             raise TypeError(f"folder must be the path of a directory, but got {path!r}.")
         if tensorboard:
             writer_class()
-        self.path, self.save_every, self.keep, self.tensorboard = Path(path), save_every, keep, tensorboard
+        self.save_every, self.keep, self.tensorboard = save_every, keep, tensorboard
+        # a notebook may move to another directory while it trains
+        self.path = Path(path).absolute() if path else Path()
         self._lock = FileLock(self.path / "lock", timeout=0, thread_local=False)
         self._writer = self.path / "writer"
         self._metrics: MetricsFile | None = None
@@ -155,7 +157,7 @@ class Folder:
             if self._events is not None:
                 self._events.add(row)
         except OSError as error:
-            raise NotSaved(run, self.path, error, self.newest_step) from error
+            raise self._not_saved(run, error) from error
 
     def save(self, run: Run, state: dict[str, Tensor] | None = None) -> None:
         """Write a checkpoint, unless that of this step is there; the one before it becomes an older one. `state` is that of the
@@ -173,7 +175,11 @@ class Folder:
             for path in self._older()[: -self.keep or None]:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            raise NotSaved(run, self.path, error, self.newest_step) from error
+            raise self._not_saved(run, error) from error
+
+    def _not_saved(self, run: Run, error: OSError) -> NotSaved:
+        there = self.checkpoint.exists()  # not where somebody removed the directory
+        return NotSaved(run, self.path, error, self.newest_step if there else None)
 
     def _older(self) -> list[Path]:
         """The older checkpoints, by their step."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checks import brief
 from ..data import DataSet
 from ..denoisers.network import NetworkDenoiser
 from ..device import resolve
@@ -114,6 +115,10 @@ def begun(
 ) -> tuple[Run, Folder | None]:
     """The run that `train` with these arguments would do, before its first step, and its directory, held open."""
     saving = {name: options.pop(name) for name in _SAVING if name in options}
+    if not isinstance(resume, bool | Checkpoint | str | PathLike | None):
+        raise TypeError(f"resume must be True, False, a checkpoint or the path of one, but got {brief(resume)}.")
+    if folder == "":
+        raise ValueError("folder must be the path of a directory, or None, but got ''.")
     place = Folder(folder if folder is not None else "", **saving)  # checks what it is given, and touches nothing
     world = World.found()
     if folder is None:
