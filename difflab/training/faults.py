@@ -61,6 +61,7 @@ class TrainingInterrupted(OneSentence, KeyboardInterrupt):
     def denoiser(self) -> NetworkDenoiser:
         return self.run.ema.module
 
+
 class TrainingOutOfMemory(OneSentence, MemoryError):
     """A step did not fit into memory. The run is as after the one before."""
 
