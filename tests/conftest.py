@@ -1,12 +1,18 @@
 """What all tests share: one thread for torch, a fixed global seed, and properties checked without a stopwatch."""
 
 import os
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 
 import pytest
 import torch
 from hypothesis import settings
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as of a shell's job in the background: our children would ignore it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("difflab", deadline=None)  # a shared machine is slow now and then
 settings.load_profile("difflab")

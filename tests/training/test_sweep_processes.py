@@ -134,7 +134,7 @@ def test_a_pool_of_processes_that_breaks_keeps_what_is_finished(tmp_path):
         assert "\n" not in run.error
 
 
-def script(tmp_path, steps, body):
+def script(tmp_path, steps, body, preexec=None):
     """A process in a group of its own, as a terminal or a notebook starts one, with no guard around its main module."""
     config = BASE | {"training": BASE["training"] | {"steps": steps, "save_every": 10**6}}
     code = f"""
@@ -147,7 +147,7 @@ def script(tmp_path, steps, body):
     """
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=preexec,
     )  # fmt: skip
 
 
@@ -163,10 +163,17 @@ def test_an_interrupt_of_the_group_ends_the_waiting_and_not_the_runs(tmp_path):
     assert out.endswith("interrupted running\nfinished 1\n"), out + err
 
 
-@pytest.mark.parametrize("end", ["sys.exit()", "os.kill(os.getpid(), 9)"])
-def test_where_the_process_of_a_sweep_ends_its_runs_are_saved(tmp_path, end):
+def deaf():
+    """As a kernel between two cells, or a job of a shell in the background: children ignore interrupts, too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize(
+    ("end", "preexec"), [("sys.exit()", None), ("os.kill(os.getpid(), 9)", None), ("os.kill(os.getpid(), 9)", deaf)]
+)
+def test_where_the_process_of_a_sweep_ends_its_runs_are_saved(tmp_path, end, preexec):
     """In whatever way it ends. The only checkpoint is the one at the end of a run: one is due every million steps."""
-    process = script(tmp_path, 10**6, end)
+    process = script(tmp_path, 10**6, end, preexec)
     process.communicate(timeout=120)
     until(lambda: (tmp_path / "a" / "checkpoint.safetensors").exists(), 30)
     reached = load(tmp_path / "a" / "checkpoint.safetensors").step

@@ -6,6 +6,7 @@ import _thread
 import os
 import pickle
 import queue
+import signal
 import sys
 import threading
 from typing import Any
@@ -18,6 +19,8 @@ def serve() -> None:
 
     The input also ends when the sender dies, in whatever way; a job in hand is interrupted then.
     """
+    # a sender that ignores interrupts, as a kernel does between two cells, would leave a worker that cannot be interrupted
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a job prints is no answer
     jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
