@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import brief
+from ..checks import brief, check_generator
 from ..data import DataSet
 from ..denoisers.network import NetworkDenoiser
 from ..device import resolve
@@ -159,6 +159,11 @@ def prepare(
     **settings: Any,
 ) -> Run:
     """The run that `train` with these arguments would do, before its first step. `world` is `World.found()` if None."""
+    if not isinstance(denoiser, NetworkDenoiser):
+        raise TypeError(
+            f"What is trained is a NetworkDenoiser, such as NetworkDenoiser.for_data(data, schedule), but got {brief(denoiser)}."
+        )
+    check_generator(generator)
     whole("steps", steps, least=1)
     unknown = settings.keys() - Settings.__dataclass_fields__.keys()
     if unknown:
@@ -172,7 +177,7 @@ def prepare(
             denoiser,
             data,
             Settings(**settings),
-            steps=steps,
+            steps=int(steps),
             conditional=_conditional(denoiser, data, conditional),
             device=world.device(resolve(device)),
             generator=generator,
@@ -200,7 +205,7 @@ def continued(run: Run, folder: Folder | None = None) -> Generator[TrainingState
         new = is_out_of_memory(error) and not isinstance(error, TrainingOutOfMemory)
         told = run.ended_by(TrainingOutOfMemory.at(run, run.step + 1) if new else error)
         with suppress(OSError):  # what went wrong first is told
-            if not isinstance(error, NotSaved):
+            if not isinstance(error, NotSaved) and run.step:  # fresh weights alone would only stand in the way
                 _save(run, folder)
         if told is error:
             raise

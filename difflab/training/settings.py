@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from ..checks import is_whole
 from ..objectives.objective import check_names
 from .power_profiles import check_length
 from .precision import Precision, check_precision
@@ -89,6 +90,8 @@ class Settings:
         if self.parallel not in get_args(Parallel):
             raise ValueError(f"parallel must be one of {', '.join(get_args(Parallel))}, but got {self.parallel!r}.")
         object.__setattr__(self, "averages", _lengths(self.averages))
+        for name in ("batch", "warmup", "decay_after"):  # numpy's numbers cannot be written into a checkpoint's JSON
+            object.__setattr__(self, name, int(getattr(self, name)))
 
     @property
     def unlabelled(self) -> float:
@@ -127,9 +130,9 @@ def _lengths(averages: object) -> tuple[float, ...]:
     return tuple(float(length) for length in averages)
 
 
-def whole(name: str, value: object, least: int, most: int | None = None) -> None:
+def whole(name: str, value: Any, least: int, most: int | None = None) -> None:
     """Raises ValueError, in one sentence, unless the setting `name` is a whole number of at least `least`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
+    if not is_whole(value, least) or (most is not None and int(value) > most):
         bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise ValueError(f"{name} must be a whole number {bounds}, but got {value!r}.")
 

@@ -8,6 +8,7 @@ told otherwise: two OpenMP threads stall to a tenth of their speed as soon as a 
 from __future__ import annotations
 
 import atexit
+import math
 import threading
 import time
 import weakref
@@ -75,7 +76,7 @@ class Trainer:
             whole("threads", threads, least=1, most=MOST_THREADS)
         self._run, self._folder = begun(denoiser, data, steps=steps, **options)
         self._loop = continued(self._run, self._folder)
-        self.total_steps, self.on_step, self._threads = steps, on_step, threads
+        self.total_steps, self.on_step, self._threads = self._run.steps, on_step, threads
         self.state: State = "idle"
         self.step, self.error = self._run.step, ""
         self._progress = Progress()
@@ -85,6 +86,11 @@ class Trainer:
         self._thread: threading.Thread | None = None
         number = enrol(self)
         self.name = name or (f"{data.name} {number}" if self.folder is None else self.folder.name)
+
+    def __repr__(self) -> str:
+        loss = "" if math.isnan(self.loss) else f", loss {self.loss:.4f}"
+        error = f": {self.error}" if self.error else ""
+        return f"Trainer({self.name!r}, {self.state}, step {self.step:,} of {self.total_steps:,}{loss}{error})"
 
     def start(self) -> None:
         """Begin, or go on after a pause. RuntimeError once training has ended."""

@@ -1,12 +1,13 @@
 """What cannot be is refused in one sentence, at once, whatever the way training is started."""
 
+import numpy as np
 import pytest
 import torch
 
 from difflab.data import GaussianMixture, digits
 from difflab.denoisers import NetworkDenoiser
 from difflab.schedules import VPCosine
-from difflab.training import Trainer, fit, train
+from difflab.training import Trainer, fit, load, train
 
 RING = GaussianMixture.ring()
 
@@ -71,3 +72,42 @@ def test_data_of_another_shape_is_refused():
 def test_threads_are_checked_when_a_trainer_is_made(threads):
     with pytest.raises(ValueError, match="threads must be a whole number from 1 to 1024, but got"):
         Trainer(fresh(), RING, steps=5, threads=threads)
+
+
+def test_numpy_s_whole_numbers_are_whole_numbers(tmp_path):
+    """As `metrics(folder)["step"][-1] + 100` is; the checkpoint's JSON could not hold them as they are."""
+    options = {"batch": np.int32(8), "warmup": np.int64(3), "save_every": np.int64(2), "threads": np.int64(1)}
+    trainer = Trainer(fresh(), RING, steps=np.int64(4), folder=tmp_path, device="cpu", **options)
+    trainer.start()
+    assert trainer.wait() == "finished", trainer.error
+    told = load(tmp_path).config["training"]
+    assert (told["batch"], told["warmup"], load(tmp_path).step) == (8, 3, 4)
+
+
+@pytest.mark.parametrize("start", [train, fit, Trainer])
+def test_what_is_no_denoiser_or_no_generator_is_refused(start):
+    with pytest.raises(TypeError, match=r"What is trained is a NetworkDenoiser, such as .*, but got Linear"):
+        start(torch.nn.Linear(2, 2), RING, steps=5)
+    with pytest.raises(TypeError, match=r"generator must be a torch.Generator, such as .*, but got 0"):
+        start(fresh(), RING, steps=5, generator=0)
+
+
+def test_a_network_that_cannot_be_called_leaves_no_run_behind(tmp_path):
+    class Deaf(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(2))
+
+        def forward(self, x):
+            return x * self.weight
+
+    denoiser = NetworkDenoiser.for_data(RING, VPCosine(), network=Deaf())
+    with pytest.raises(TypeError, match="Deaf is called with"):
+        fit(denoiser, RING, steps=5, folder=tmp_path, device="cpu", progress=False)
+    fit(fresh(), RING, steps=2, folder=tmp_path, device="cpu", progress=False)  # no run lies in the way
+    assert load(tmp_path).step == 2
+
+
+def test_a_trainer_says_how_it_is():
+    trainer = Trainer(fresh(), RING, steps=1000, name="mine", device="cpu")
+    assert repr(trainer) == "Trainer('mine', idle, step 0 of 1,000)"
