@@ -10,8 +10,8 @@ import warnings
 from pathlib import Path
 
 from ..training import Trainer
+from ..training.checkpoint import CHECKPOINT
 from ..training.distributed import ProcessLost, is_first
-from ..training.folder import CHECKPOINT
 from ..training.interrupts import Asked
 from ..training.recipe import read
 from . import sentence
@@ -22,8 +22,8 @@ def train(args: argparse.Namespace) -> int:
     there.
 
     Without `args.out` it is runs/ and the file's name; `args.device`, unless None, stands in for the file's. An
-    interrupt, or SIGTERM, writes the checkpoint too and returns 130. Raises SystemExit with one sentence for anything that
-    cannot be.
+    interrupt, SIGTERM or the end of the terminal writes the checkpoint too and returns 130. Raises SystemExit with one
+    sentence for anything that cannot be.
 
     The processes that torchrun or accelerate launch start train together. The first one writes, shows and tells.
     """

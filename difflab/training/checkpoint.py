@@ -28,6 +28,7 @@ from .differing import difference
 from .run import Run
 from .tensor_file import serialised
 
+CHECKPOINT = "checkpoint.safetensors"  # the newest one of a run, in its folder
 FORMAT = 2  # 1 drew its batches one by one: its random streams mean something else
 _MOST_AXES, _LARGEST_SIDE = 8, 65_536
 _HEADER_LIMIT = 100_000_000  # bytes, as in the safetensors format itself
@@ -109,14 +110,17 @@ def sound_state(run: Run, path: str | PathLike[str]) -> dict[str, Tensor]:
 
 
 def load(path: str | PathLike[str], network: nn.Module | None = None) -> Checkpoint:
-    """Read a checkpoint. `network` stands in where the checkpoint is of a network that difflab did not define; it is
-    copied.
+    """Read a checkpoint, or the newest one in the folder of a run. `network` stands in where the
+    checkpoint is of a network that difflab did not define; it is copied.
 
     Raises FileNotFoundError, or CheckpointError in one sentence for a file that is no checkpoint of ours, is cut
     short, is a pickle, has another shape than its own description, or is of a newer format.
     """
-    path = Path(path)
-    content = path.read_bytes()
+    path = Path(path) / CHECKPOINT if Path(path).is_dir() else Path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"There is no file {path}: give a checkpoint, or the folder= of a run.") from error
     header = _header(path.name, content)
     try:
         meta = header.get("__metadata__") or {}

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from .atomic import UNFINISHED, unfinished
-from .checkpoint import Checkpoint, CheckpointError, load, save
+from .checkpoint import CHECKPOINT, Checkpoint, CheckpointError, load, save
 from .event_files import FOLDER as EVENTS
 from .event_files import EventFiles, writer_class
 from .faults import NotSaved, reason
@@ -36,7 +36,6 @@ from .run import Run
 from .settings import whole
 from .snapshots import FOLDER as AVERAGES
 
-CHECKPOINT = "checkpoint.safetensors"
 UNREAD = "unread-checkpoint.safetensors"  # the newest one of before, where it could not be read
 _OLDER = re.compile(r"checkpoint-(\d{9,})\.safetensors")
 _MOST_KEPT = 10_000
@@ -135,6 +134,7 @@ class Folder:
 
     def begin(self, run: Run) -> None:
         """`run` is what is trained here; what was noted after its step is forgotten. FolderError if that cannot be written."""
+        _ = run.config  # what it says of the data is read now: that may be gone when a checkpoint is written
         try:
             if self.newest_step is None and self.checkpoint.exists():
                 os.replace(self.checkpoint, self.path / UNREAD)

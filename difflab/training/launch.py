@@ -21,9 +21,8 @@ from typing import Any
 
 from ..denoisers.network import NetworkDenoiser
 from ..device import check_device_name, resolve
-from .checkpoint import load
+from .checkpoint import CHECKPOINT, load
 from .faults import OneSentence
-from .folder import CHECKPOINT
 from .recipe import recipe_from, tables_in
 from .settings import Settings, whole
 

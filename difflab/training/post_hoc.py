@@ -22,9 +22,8 @@ import torch
 from torch import nn
 
 from ..denoisers.network import NetworkDenoiser
-from .checkpoint import load
+from .checkpoint import CHECKPOINT, load
 from .ema import clone
-from .folder import CHECKPOINT
 from .power_averages import lengths_of
 from .power_profiles import check_length, gamma_of, nearest
 from .run import Run

@@ -252,3 +252,11 @@ def test_a_network_of_one_s_own_must_be_given_and_is_left_alone(tmp_path):
     refused(path, "does not fit its own description", network=Own(width=5))
     *_, resumed = train(NetworkDenoiser(Own(), VPCosine()), ring, steps=5, resume=path, **settings)
     assert resumed.step == 5
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    for path, file in ((tmp_path / "gone", "gone"), (tmp_path, "checkpoint.safetensors")):
+        with pytest.raises(
+            FileNotFoundError, match=f"^There is no file .*{file}: give a checkpoint, or the folder= of a run"
+        ):
+            load(path)

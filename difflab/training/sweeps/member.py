@@ -9,8 +9,7 @@ from typing import Any, Literal
 from ...denoisers import NetworkDenoiser
 from ...estimate import Estimate
 from ..atomic import write_atomically
-from ..checkpoint import load
-from ..folder import CHECKPOINT
+from ..checkpoint import CHECKPOINT, load
 from ..metrics_file import FILE as METRICS
 from . import record
 from .configs import Tables
