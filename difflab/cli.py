@@ -71,6 +71,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given[:1] == ["lab"] and not {"-h", "--help"} & set(given):
         return _lab(given[1:])
     args = parser().parse_args(given)
+    try:
+        return _run(args)
+    except KeyboardInterrupt:  # one that the command did not expect: while torch is imported, say, which takes seconds
+        print(f"difflab {args.command} was interrupted.", file=sys.stderr)
+        return 130
+
+
+def _run(args: argparse.Namespace) -> int:
     if args.command == "train":
         from .commands.train import train
 

@@ -41,8 +41,9 @@ class HeldBack:
 
 
 class Asked:
-    """Inside, an interrupt or a SIGTERM only sets `by`, the signal's number: launchers send their processes one of them, or both
-    at once. From the third one on they do again what they did before. Nothing changes on other threads than the main one.
+    """Inside, an interrupt, a SIGTERM or the end of the terminal (SIGHUP) only sets `by`, the signal's number: launchers send
+    their processes one of the first two, or both at once. From the third one on they do again what they did before. Nothing
+    changes on other threads than the main one.
     """
 
     def __init__(self) -> None:
@@ -52,7 +53,7 @@ class Asked:
 
     def __enter__(self) -> Asked:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 if signal.getsignal(number) not in (None, signal.SIG_IGN):
                     self._before[number] = signal.signal(number, self._ask)
         return self

@@ -10,6 +10,7 @@ from argparse import Namespace
 import pytest
 import torch
 
+from difflab.cli import main
 from difflab.commands import train as module
 from difflab.training import Trainer, load
 
@@ -114,3 +115,12 @@ def test_other_data_of_the_same_name_ends_in_one_sentence(recipe, tmp_path):
     path.write_text(path.read_text().replace("[data]", "[data]\nstd = 1.0"))
     with pytest.raises(SystemExit, match="was trained on other data of the name 'ring of 8'"):
         train(path, tmp_path)
+
+
+def test_an_interrupt_before_anything_began_is_no_traceback(monkeypatch, capsys):
+    def pressed(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("difflab.commands.train.train", pressed)
+    assert main(["train", "any.toml"]) == 130
+    assert capsys.readouterr().err == "difflab train was interrupted.\n"

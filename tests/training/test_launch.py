@@ -245,3 +245,18 @@ def test_a_third_signal_is_not_held_back():
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_the_end_of_the_terminal_is_held_back_but_where_nohup_ignores_it():
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with Asked() as asked:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert asked.by == signal.SIGHUP
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with Asked() as asked:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert asked.by is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
