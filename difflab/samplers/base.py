@@ -131,7 +131,7 @@ def sample(
     device: str | torch.device | None = None,
     quiet: bool = False,
 ) -> Iterator[State]:
-    """Yields the state at the start and after each step: len(grid) states.
+    """Yields the state at the start and after each step: len(grid) states. Of classes: `Conditioned(denoiser, labels)`.
 
     Args:
         sampler: a method, such as Heun(), or a function `step(denoiser, state, s)`; by default `VelocityAdams` of two points
