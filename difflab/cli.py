@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument("--workers", type=int, help="runs at once (default: one for each CPU; one on a GPU)")
 
     sample = commands.add_parser("sample", help="draw samples from a checkpoint into a picture")
-    sample.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    sample.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a file, or the folder of a run")
     sample.add_argument("--out", type=Path, metavar="PNG", default=Path("grid.png"), help="default: %(default)s")
     sample.add_argument("--n", type=int, default=100, help="number of samples (default: %(default)s)")
     sample.add_argument("--seed", type=int, default=0, help="default: %(default)s")

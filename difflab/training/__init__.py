@@ -1,5 +1,6 @@
 """Training: the loop as a generator, in the background, in plain use, on several processes; checkpoints."""
 
+from . import post_hoc, recipe
 from .checkpoint import Checkpoint, CheckpointError, load, save
 from .curve import LossCurve
 from .distributed import ProcessLost
@@ -37,7 +38,9 @@ __all__ = [
     "launch",
     "load",
     "metrics",
+    "post_hoc",
     "prepare",
+    "recipe",
     "save",
     "train",
     "train_few_step",
