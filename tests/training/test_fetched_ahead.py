@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from difflab.data import ArraySource, FiniteSet, Source, Streamed, digits
 from difflab.denoisers import NetworkDenoiser
 from difflab.schedules import VPCosine
-from difflab.training import train
+from difflab.training import load, train
 from difflab.training.batches import batches
 from difflab.training.fingerprint import fingerprint
 
@@ -199,3 +199,24 @@ def test_other_data_of_the_name_is_told_apart():
     changed[-1, -1] += 1e-3
     assert fingerprint(held) != fingerprint(FiniteSet(x))
     assert fingerprint(held) != fingerprint(FiniteSet(x, vectors=changed))
+
+
+def test_a_run_whose_data_is_gone_is_saved_before_its_first_checkpoint_was_due(tmp_path):
+    class Drive(ArraySource):
+        there = True
+
+        def fetch(self, index):
+            if not self.there:
+                raise OSError("the drive was pulled out")
+            return super().fetch(index)
+
+    drive = Drive(np.linspace(-1, 1, 60, dtype=np.float32).reshape(20, 3))
+    data = Streamed(drive)
+    denoiser = NetworkDenoiser.for_data(data, VPCosine(), width=8)
+    states = train(denoiser, data, steps=10_000, batch=16, device="cpu", folder=tmp_path / "run")
+    run = next(states).run
+    drive.there = False
+    with pytest.raises(OSError, match=r"^the drive was pulled out$"):
+        list(states)
+    assert run.step > 0
+    assert load(tmp_path / "run" / "checkpoint.safetensors").step == run.step
