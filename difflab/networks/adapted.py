@@ -106,7 +106,7 @@ def check_call(module: Any, *arguments: str, **keywords: str) -> None:
     except TypeError:
         called = ", ".join([*arguments, *(f"{key}=..." for key in keywords)])
         raise TypeError(
-            f"A {type(module).__name__} is called with {signature}, but would be called with ({called}): wrap it in"
+            f"{type(module).__name__} is called with {signature}, but would be called with ({called}): wrap it in"
             " networks.Adapted, which can tell a module nothing, log_snr, c_noise, sigma, t or step, or write a forward"
             " that takes them."
         ) from None
