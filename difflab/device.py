@@ -39,7 +39,9 @@ def resolve(device: str | torch.device = "auto") -> torch.device:
         return torch.device("cuda" if _has("cuda") else "mps" if _has("mps") else "cpu")
     resolved = _named(device)
     if resolved.type in ("cuda", "mps") and not _has(resolved.type):
-        raise ValueError(f"This machine offers torch no {resolved.type} device, but device is {brief(device)}: choose auto or cpu.")
+        raise ValueError(
+            f"This machine offers torch no {resolved.type} device, but device is {brief(device)}: choose auto or cpu."
+        )
     return resolved
 
 
