@@ -114,3 +114,22 @@ def test_rates_that_are_none_are_refused(rate):
     for maker in MAKERS.values():
         with pytest.raises(ValueError, match="'s dropout must be a number from 0 to less than 1, but got"):
             maker(dropout=rate)
+
+
+def test_the_same_numbers_in_another_order_drop_others():
+    x = shown(1)
+    one, two = dropped(x)[0], dropped(x.flip(3))[0]
+    assert not torch.equal(one, two)
+
+
+@pytest.mark.parametrize("branch", ["attention", "dense"])
+def test_both_branches_of_a_block_are_dropped_from(branch):
+    torch.manual_seed(0)
+    network = DiT((1, 8, 8), width=16, depth=1, dropout=RATE)
+    block = network.blocks[0]
+    with torch.no_grad():
+        network.last.weight.normal_()
+        gate = 2 if branch == "attention" else 5  # of shift, scale and gate of attention, then of the dense layers
+        block.modulate.bias.view(6, 16)[gate] = 1.0
+    x, level = shown(4), torch.zeros(1)
+    assert not torch.allclose(network.train()(x, level), network.eval()(x, level), atol=1e-3)
