@@ -36,6 +36,11 @@ def train(args: argparse.Namespace) -> int:
         trainer = recipe.trainer(folder, **({} if args.device is None else {"device": args.device}))
     except (ValueError, OSError, ImportError, MemoryError, ProcessLost) as error:
         raise _end(sentence(error)) from error
+    if trainer.step >= trainer.total_steps:
+        trainer.stop()
+        if is_first():
+            print(f"Already trained to step {trainer.step}: {folder / CHECKPOINT}; ask for more steps to go on.")
+        return 0
     if trainer.step and is_first():
         print(f"Going on from step {trainer.step} in {folder}; give another --out to start afresh.")
     return _driven(trainer, folder / CHECKPOINT)

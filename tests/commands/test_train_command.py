@@ -124,3 +124,17 @@ def test_an_interrupt_before_anything_began_is_no_traceback(monkeypatch, capsys)
     monkeypatch.setattr("difflab.commands.train.train", pressed)
     assert main(["train", "any.toml"]) == 130
     assert capsys.readouterr().err == "difflab train was interrupted.\n"
+
+
+def test_a_run_that_has_ended_is_not_begun_again(recipe, tmp_path, capsys):
+    path = recipe(tmp_path, steps=3)
+    assert train(path, tmp_path / "out") == 0
+    before = (tmp_path / "out" / "checkpoint.safetensors").read_bytes()
+    capsys.readouterr()
+    assert train(path, tmp_path / "out") == 0
+    shown = capsys.readouterr()
+    assert "Already trained to step 3" in shown.out
+    assert shown.err == ""
+    assert (tmp_path / "out" / "checkpoint.safetensors").read_bytes() == before
+    assert train(recipe(tmp_path, steps=5), tmp_path / "out") == 0  # the directory is free again
+    assert load(tmp_path / "out" / "checkpoint.safetensors").step == 5
