@@ -75,7 +75,7 @@ def sweep(
     whole("retries", retries, least=0, most=_MOST_RETRIES)
     if not isinstance(folder, str | PathLike):
         raise TypeError(f"folder must be the path of a directory, but got {brief(folder)}.")
-    place = Path(folder)
+    place = Path(folder).absolute()  # where it is now, wherever a notebook moves to
     for name, config in tables.items():
         record.refuse_another(name, place / name, config)
     own = executor is None
