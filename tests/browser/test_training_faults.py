@@ -39,7 +39,7 @@ def test_an_interrupted_cell_shows_one_sentence(
     wait_for(lambda: outputs.count() == 2, "there should be the bar and a sentence")
     error = outputs.nth(1)
     assert re.fullmatch(
-        r"Training was interrupted after step \d+ of 10000000: run/checkpoint\.safetensors holds it,"
+        r"Training was interrupted after step \d+ of 10000000: \S*/run/checkpoint\.safetensors holds it,"
         r" and the same call with resume=True goes on from there\.",
         error.inner_text().strip(),
     ), error.inner_text()
