@@ -20,9 +20,9 @@ def deformed(
     data: FiniteSet,
     copies: int = 15,
     *,
-    rotation: float = 5.0,
-    stretch: float = 0.15,
-    shear: float = 0.15,
+    rotation: float = 0.0,
+    stretch: float = 0.14,
+    shear: float = 0.17,
     shift: float = 0.0,
     seed: int = 0,
 ) -> FiniteSet:
