@@ -22,7 +22,7 @@ def deformed(
     *,
     rotation: float = 0.0,
     stretch: float = 0.14,
-    shear: float = 0.17,
+    shear: float = 0.18,
     shift: float = 0.0,
     seed: int = 0,
 ) -> FiniteSet:
