@@ -36,7 +36,7 @@ def test_keeps_the_marginal_and_agrees_with_bayes(t, s, schedule):
     # the forward step has a = alpha_t / alpha_s and noise beta; Bayes' rule for Gaussians adds precisions
     a = b.alpha_t / b.alpha_s
     torch.testing.assert_close(a**2 * b.sigma_s**2 + b.beta, b.sigma_t**2, rtol=1e-9, atol=1e-14)
-    if t - s > 1e-6:
+    if b.var > 0:  # not between two times of one level: the cosine's log-SNR ends at its floor before t = 1
         torch.testing.assert_close(1 / b.var, 1 / b.sigma_s**2 + a**2 / b.beta, rtol=1e-9, atol=0)
 
 
