@@ -1,0 +1,23 @@
+"""The scenes by the name of their class, which is also that of their TypeScript half."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+MODULES = {
+    "ForwardNoising": "forward_noising",
+    "ScheduleDesk": "schedule_desk",
+    "WhereTheBitsGo": "where_the_bits_go",
+    "TrainingMonitor": "training_monitor",
+    "ReverseTrajectories": "reverse_trajectories",
+    "RunComparison": "run_comparison",
+    "Lab": "lab",
+}
+
+
+def scene_class(name: str) -> Any:
+    """The class of this name. ValueError, with those there are, for any other."""
+    if name not in MODULES:
+        raise ValueError(f"There is no scene named {name!r}; choose one of {', '.join(MODULES)}.")
+    return getattr(import_module(f".{MODULES[name]}", __name__), name)

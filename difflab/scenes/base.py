@@ -12,41 +12,39 @@ import anywidget
 import traitlets
 
 from . import publisher as threads
+from .bundle import STUB, full, inside
 from .page import write_page
-from .traits import ClockTrait
+from .traits import ClockTrait, HiddenTrait
 
-STATIC = Path(__file__).parent.parent / "static"
 _INTERNAL = {"layout", "tabbable", "tooltip", "error", "status"}
-
-
-def _built(name: str) -> Path:
-    path = STATIC / name
-    if not path.exists():
-        raise FileNotFoundError(f"The front end is not built ({name} is missing): run `make build` in the checkout.")
-    return path
 
 
 class Scene(anywidget.AnyWidget):
     """One interactive view; its TypeScript half has the same name.
 
     Traits of all scenes: `t` (the clock, 0 is data), `seed`, `error` (one red line in the panel, "" for none), `status` (a
-    calm word on what is being computed).
+    calm word on what is being computed), `hidden` (names out of `controls` that are not shown).
     """
 
-    _esm = _built("widget.js")
-    _css = _built("widget.css")
+    _esm: Any = full("widget.js")
+    _css: Any = full("widget.css")
 
     scene = traitlets.Unicode().tag(sync=True)
     t = ClockTrait()
     seed = traitlets.Int(0, min=0).tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
+    hidden = HiddenTrait()
 
     #: names of the traits that make a preset
-    preset_traits: tuple[str, ...] = ("t", "seed")
+    preset_traits: tuple[str, ...] = ("t", "seed", "hidden")
+    #: names of the scene's controls, as `hidden` takes them; the front end's deck has the same
+    controls: tuple[str, ...] = ("time", "seed", "png")
 
     def __init__(self, **traits: Any) -> None:
         self.error_source: Hashable = None
+        if inside():
+            self._esm, self._css = STUB, ""
         super().__init__(scene=type(self).__name__, **traits)
         self.on_msg(self._receive)
 
@@ -121,13 +119,25 @@ class Scene(anywidget.AnyWidget):
         """Scenes inside this one, by the name of their trait."""
         return {}
 
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        self._bring_front_end()
+        return super()._repr_mimebundle_(**kwargs)
+
+    def _bring_front_end(self) -> None:
+        """A scene that was made inside another one is shown by itself after all: give it the front end."""
+        if self._esm == STUB:
+            self.set_trait("_css", str(Scene._css))
+            self.set_trait("_esm", str(Scene._esm))
+
     # -- the way in: requests from the browser, on any thread -------------------------------------------------------------
 
     def _receive(self, _widget: Any, message: dict[str, Any], _buffers: list[Any]) -> None:
         name = str(message.get("request", ""))
         handler: Callable[..., None] | None = getattr(self, f"on_{name}", None) if name in self.requests() else None
         if handler is None:
-            if name != "ready":  # "ready" only wakes the kernel's message thread
+            if name == "front_end":
+                self._bring_front_end()
+            elif name != "ready":  # "ready" only wakes the kernel's message thread
                 self.show_error("user", f"This scene does not know the request {name!r}.")
             return
         with self.shown("user"):

@@ -39,7 +39,7 @@ class ForwardNoising(Scene):
     paths = traitlets.Int(9, min=0, max=100).tag(sync=True)
     schedule = ScheduleTrait()
 
-    preset_traits = ("t", "seed", "schedule", "paths")
+    preset_traits = ("t", "seed", "hidden", "schedule", "paths")
 
     def __init__(
         self,

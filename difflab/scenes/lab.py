@@ -12,6 +12,7 @@ import traitlets
 from ..data import DataSet
 from . import loss_at_t
 from .base import Scene
+from .bundle import parts
 from .choices import DATA, check_preset, preset_data, schedule_of
 from .data_facts import facts_of
 from .forward_noising import ForwardNoising
@@ -58,7 +59,7 @@ class Lab(Scene):
     profile = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     facts = traitlets.List(traitlets.Dict()).tag(sync=True)
 
-    preset_traits = ("t", "seed", "preset", "tab")
+    preset_traits = ("t", "seed", "hidden", "preset", "tab")
 
     def __init__(
         self,
@@ -79,15 +80,16 @@ class Lab(Scene):
         self._floor: list[float] = []  # at the profile's times, under _floor_schedule
         self._floor_schedule: dict[str, Any] | None = None
         self._excess: list[float] = []
-        forward = ForwardNoising(data, schedule, seed=seed)
-        desk = ScheduleDesk(schedule, steps, data, seed=seed)
-        scenes = {
-            "forward": forward,
-            "desk": desk,
-            "bits": WhereTheBitsGo(data, schedule, steps, seed=seed),
-            "monitor": TrainingMonitor(seed=seed),
-            "reverse": ReverseTrajectories(data, schedule, self._denoiser, seed=seed),
-        }
+        with parts():
+            forward = ForwardNoising(data, schedule, seed=seed)
+            desk = ScheduleDesk(schedule, steps, data, seed=seed)
+            scenes = {
+                "forward": forward,
+                "desk": desk,
+                "bits": WhereTheBitsGo(data, schedule, steps, seed=seed),
+                "monitor": TrainingMonitor(seed=seed),
+                "reverse": ReverseTrajectories(data, schedule, self._denoiser, seed=seed),
+            }
         super().__init__(preset=preset, seed=seed, facts=facts_of(data), **scenes)
         self.monitor.make_trainer = self._make_trainer
         self.monitor.on_look = self._refresh_learned

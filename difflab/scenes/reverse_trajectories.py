@@ -60,7 +60,7 @@ class ReverseTrajectories(Scene):
     evaluations = traitlets.Int(0).tag(sync=True)
     quality = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
 
-    preset_traits = ("t", "seed", "schedule", "sampler", "steps")
+    preset_traits = ("t", "seed", "hidden", "schedule", "sampler", "steps")
 
     def __init__(
         self,

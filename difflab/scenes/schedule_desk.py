@@ -30,7 +30,7 @@ class ScheduleDesk(Scene):
     step_range = traitlets.List(list(STEP_RANGE)).tag(sync=True)
     terminal = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
 
-    preset_traits = ("t", "seed", "schedule", "steps")
+    preset_traits = ("t", "seed", "hidden", "schedule", "steps")
 
     def __init__(
         self, schedule: Any = None, steps: int = 1000, data: DataSet | str | None = None, **traits: Any

@@ -40,7 +40,7 @@ class TrainingMonitor(Scene):
     steps_per_second = traitlets.Float(0.0).tag(sync=True)
     loss = traitlets.Float(allow_none=True, default_value=None).tag(sync=True)
 
-    preset_traits = ("t", "seed", "total_steps")
+    preset_traits = ("t", "seed", "hidden", "total_steps")
 
     def __init__(
         self,

@@ -55,3 +55,24 @@ class ClockTrait(traitlets.TraitType[Any, Any]):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise traitlets.TraitError(f"t must be a number from 0 (data) to 1 (noise), but got {value!r}.")
         return float(value)
+
+
+class HiddenTrait(traitlets.TraitType[Any, Any]):
+    """Names out of the scene's `controls` that are not shown, as a list or a single name."""
+
+    default_value: list[str] = []  # noqa: RUF012
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tag(sync=True)
+
+    def validate(self, obj: Any, value: Any) -> list[str]:
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, (list, tuple, set)) or not all(isinstance(name, str) for name in names):
+            raise traitlets.TraitError(f"hidden must be names of controls, but got {value!r}.")
+        for name in names:
+            if name not in obj.controls:
+                raise traitlets.TraitError(
+                    f"{type(obj).__name__} has no control {name!r}; it has {', '.join(obj.controls)}."
+                )
+        return sorted(names) if isinstance(names, set) else list(names)

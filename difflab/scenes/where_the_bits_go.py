@@ -56,7 +56,7 @@ class WhereTheBitsGo(Scene):
     #: the schedule and steps that the numbers above belong to
     computed_for = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
 
-    preset_traits = ("t", "seed", "schedule", "steps")
+    preset_traits = ("t", "seed", "hidden", "schedule", "steps")
 
     def __init__(
         self,

@@ -6,7 +6,7 @@
  */
 import { mount } from "./core/host";
 import { LocalValues } from "./core/local_values";
-import type { Store } from "./core/store";
+import type { Names, Store } from "./core/store";
 import { decodeTrait } from "./core/wire";
 import { findScene } from "./scenes/index";
 
@@ -24,8 +24,8 @@ class PageStore implements Store {
     readonly embedded = false,
   ) {}
 
-  get<T>(name: string): T {
-    return (this.locals.has(name) ? this.locals.get(name) : decodeTrait(this.state[name])) as T;
+  get(name: string): any {
+    return this.locals.has(name) ? this.locals.get(name) : decodeTrait(this.state[name]);
   }
 
   set(name: string, value: unknown): void {
@@ -37,7 +37,11 @@ class PageStore implements Store {
     this.locals.set(name, value);
   }
 
-  on(name: string, f: () => void, signal: AbortSignal): void {
+  on(names: Names<any>, f: () => void, signal: AbortSignal): void {
+    for (const name of [names].flat()) this.listen(name, f, signal);
+  }
+
+  private listen(name: string, f: () => void, signal: AbortSignal): void {
     if (signal.aborted) return;
     const set = this.listeners.get(name) ?? new Set();
     this.listeners.set(name, set.add(f));

@@ -2,7 +2,7 @@
 import { mount } from "./core/host";
 import { stopped, watchKernel } from "./core/kernel_watch";
 import { LocalValues } from "./core/local_values";
-import type { Store } from "./core/store";
+import type { Names, Store } from "./core/store";
 import { decodeTrait } from "./core/wire";
 import { findScene } from "./scenes/index";
 
@@ -44,8 +44,8 @@ class ModelStore implements Store {
     view.signal.addEventListener("abort", () => this.locals.clear(), { once: true });
   }
 
-  get<T>(name: string): T {
-    return (this.locals.has(name) ? this.locals.get(name) : decodeTrait(this.model.get(name))) as T;
+  get(name: string): any {
+    return this.locals.has(name) ? this.locals.get(name) : decodeTrait(this.model.get(name));
   }
 
   set(name: string, value: unknown): void {
@@ -58,7 +58,11 @@ class ModelStore implements Store {
     this.locals.set(name, value);
   }
 
-  on(name: string, f: () => void, signal: AbortSignal): void {
+  on(names: Names<any>, f: () => void, signal: AbortSignal): void {
+    for (const name of [names].flat()) this.listen(name, f, signal);
+  }
+
+  private listen(name: string, f: () => void, signal: AbortSignal): void {
     if (signal.aborted) return;
     let set = this.listeners.get(name);
     if (!set) {

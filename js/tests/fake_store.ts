@@ -1,4 +1,4 @@
-import type { Store } from "../src/core/store";
+import type { Names, Store } from "../src/core/store";
 
 /** A store over plain values: what a test sets and what a scene asked for. */
 export class FakeStore implements Store {
@@ -12,8 +12,8 @@ export class FakeStore implements Store {
     readonly embedded = false,
   ) {}
 
-  get<T>(name: string): T {
-    return this.values[name] as T;
+  get(name: string): any {
+    return this.values[name];
   }
   set(name: string, value: unknown): void {
     this.sent.push([name, value]);
@@ -23,7 +23,10 @@ export class FakeStore implements Store {
     this.values[name] = value;
     for (const f of this.listeners.get(name) ?? []) f();
   }
-  on(name: string, f: () => void, signal: AbortSignal): void {
+  on(names: Names<any>, f: () => void, signal: AbortSignal): void {
+    for (const name of [names].flat()) this.listen(name, f, signal);
+  }
+  private listen(name: string, f: () => void, signal: AbortSignal): void {
     const set = this.listeners.get(name) ?? new Set();
     this.listeners.set(name, set.add(f));
     signal.addEventListener("abort", () => set.delete(f));

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { linked } from "../src/core/linked";
-import { current, staleness, type Question } from "../src/scenes/staleness";
+import { current, staleness } from "../src/scenes/staleness";
 import { FakeStore } from "./fake_store";
 
 const signal = new AbortController().signal;
@@ -32,7 +32,7 @@ it("knows which numbers belong to a schedule that is no longer on the desk", () 
     desk,
     bits,
     "computed_for",
-    () => bits.get<Question>("computed_for"),
+    () => bits.get("computed_for"),
     () => changes++,
     signal,
   );

@@ -20,6 +20,7 @@ export function createClock({ t = 0, period = 6, frame, onError }: ClockOptions 
   let direction: 1 | -1 | 0 = 0;
   let scheduled = false;
   let last: number | null = null;
+  let pace = 1;
 
   const call = (f: (clock: Clock) => void) => {
     try {
@@ -35,7 +36,7 @@ export function createClock({ t = 0, period = 6, frame, onError }: ClockOptions 
       // The first frame after play() only starts the watch; a tab that slept does not jump ahead.
       const seconds = last === null ? 0 : Math.min(0.1, (now - last) / 1000);
       last = now;
-      t = clamp(t + (direction * seconds) / period);
+      t = clamp(t + (direction * pace * seconds) / period);
       if (t === (direction > 0 ? 1 : 0)) direction = 0;
       else schedule();
     }
@@ -53,6 +54,14 @@ export function createClock({ t = 0, period = 6, frame, onError }: ClockOptions 
     },
     get playing() {
       return direction !== 0;
+    },
+    get pace() {
+      return pace;
+    },
+    set pace(to) {
+      if (to === pace) return;
+      pace = to;
+      schedule(); // whoever shows it is told
     },
     seek(to) {
       const target = clamp(to);
@@ -89,7 +98,7 @@ const WRITE_EVERY_MS = 200;
 
 /** Link a clock to the `t` trait of the root store, both ways. */
 export function linkClock(store: Store, clock: Clock, signal: AbortSignal): void {
-  let known = store.get<number | undefined>("t") ?? clock.t;
+  let known = store.get("t") ?? clock.t;
   let timer: ReturnType<typeof setTimeout> | undefined;
   clock.seek(known);
   const write = () => {
@@ -105,7 +114,7 @@ export function linkClock(store: Store, clock: Clock, signal: AbortSignal): void
   store.on(
     "t",
     () => {
-      const t = store.get<number>("t");
+      const t = store.get("t");
       // Our own value coming back, or a hand on the clock: the hand wins.
       if (t === known || clock.playing) return;
       known = t;

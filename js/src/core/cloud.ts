@@ -7,7 +7,18 @@ import type { AlphaSigma } from "./schedule";
 import type { Store } from "./store";
 import { rgb } from "./theme";
 
-/** How samples look, from the traits `kind`, `image_shape`, `extent` and `range`. */
+/** The traits that say how samples look: `view_of` in Python. */
+export interface LookState {
+  kind: "points" | "images";
+  image_shape: number[];
+  /** Half-width, in data units, of the square that is shown. */
+  extent: number;
+  range: [number, number];
+  /** Read by `readMixture`; null where no mixture is known, or for images. */
+  mixture: unknown;
+}
+
+/** How samples look, from the traits of `LookState`. */
 export interface Look {
   images: boolean;
   shape: [number, number];
@@ -15,11 +26,11 @@ export interface Look {
   range: [number, number];
 }
 
-export function readLook(store: Store): Look {
-  const images = store.get<string>("kind") === "images";
-  const [h = 1, w = 1] = store.get<number[] | undefined>("image_shape") ?? [];
-  const [low = -1, high = 1] = store.get<number[] | undefined>("range") ?? [];
-  return { images, shape: [h, w], extent: store.get<number | undefined>("extent") ?? 3, range: [low, high] };
+export function readLook(store: Store<LookState>): Look {
+  const images = store.get("kind") === "images";
+  const [h = 1, w = 1] = store.get("image_shape") ?? [];
+  const [low = -1, high = 1] = store.get("range") ?? [];
+  return { images, shape: [h, w], extent: store.get("extent") ?? 3, range: [low, high] };
 }
 
 /** A variance-exploding x_t grows with sigma: the view grows along with sqrt(alpha^2 + sigma^2), which is 1 for VP. */

@@ -10,7 +10,9 @@ export function linked(store: Store, elsewhere: Readonly<Record<string, Store>>)
     get: (name) => owner(name).get(name),
     set: (name, value) => owner(name).set(name, value),
     setLocal: (name, value) => owner(name).setLocal(name, value),
-    on: (name, f, signal) => owner(name).on(name, f, signal),
+    on: (names, f, signal) => {
+      for (const name of [names].flat()) owner(name).on(name, f, signal);
+    },
     request: (name, args) => store.request(name, args),
     child: (name) => store.child(name),
     hasKernel: store.hasKernel,

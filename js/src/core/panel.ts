@@ -70,8 +70,8 @@ export function createPanel(el: HTMLElement, { title, note = "" }: { title: stri
 
 /** Show the store's `error` and `status` traits in the panel. */
 export function followMessages(store: Store, panel: Panel, signal: AbortSignal): void {
-  const error = () => panel.setError(store.get<string | undefined>("error") ?? "");
-  const status = () => panel.setStatus(store.get<string | undefined>("status") ?? "");
+  const error = () => panel.setError(store.get("error") ?? "");
+  const status = () => panel.setStatus(store.get("status") ?? "");
   error();
   status();
   store.on("error", error, signal);

@@ -3,18 +3,38 @@
  *
  * Scenes see only this interface, so that they run the same in JupyterLab (widget.ts) and in a saved page (page.ts).
  */
-export interface Store {
+
+/** The synced traits of every scene; each scene's module exports `State`, these and its own, name by name as in Python. */
+export interface SceneState {
+  /** Name of the Python class. */
+  scene: string;
+  /** The clock: 0 is data, 1 is noise. */
+  t: number;
+  seed: number;
+  /** One red line in the panel; "" for none. */
+  error: string;
+  /** A calm word on what is being computed. */
+  status: string;
+  /** Names of the controls that are not shown (see deck.ts). */
+  hidden: string[];
+}
+
+/** One name of a state, or several. */
+export type Names<S> = (keyof S & string) | readonly (keyof S & string)[];
+
+/** `S` is the scene's `State`: a name that Python does not know is a compile error. */
+export interface Store<S = any> {
   /** Value of a synced trait. Arrays arrive decoded, see wire.ts. */
-  get<T>(name: string): T;
+  get<K extends keyof S & string>(name: K): S[K];
   /** Set a small trait, tell every listener here, and the kernel, if there is one. See throttle.ts for sliders. */
-  set(name: string, value: unknown): void;
+  set<K extends keyof S & string>(name: K, value: S[K]): void;
   /**
    * Show `value` here without telling the kernel, e.g. a schedule that another scene is dragging right now.
    * It stands in front of the trait until the kernel sends a value of its own (see local_values.ts).
    */
-  setLocal(name: string, value: unknown): void;
-  /** Call `f` at each change of `name`, from either side, until `signal` aborts. */
-  on(name: string, f: () => void, signal: AbortSignal): void;
+  setLocal<K extends keyof S & string>(name: K, value: S[K]): void;
+  /** Call `f` at each change of `name`, or of one of several names, from either side, until `signal` aborts. */
+  on(name: Names<S>, f: () => void, signal: AbortSignal): void;
   /** Ask the kernel to do something; it answers by changing traits. Nothing happens in a saved page. */
   request(name: string, args?: Record<string, unknown>): void;
   /** The store of a child scene (a trait that holds a widget). */
@@ -30,12 +50,19 @@ export interface Store {
  *
  * The host (widget.ts, page.ts) links the clock to the root store's `t` trait; scenes need not write it.
  */
-export type Scene = (store: Store, el: HTMLElement, clock: Clock, signal: AbortSignal) => void | Promise<void>;
+export type Scene<S = any> = (
+  store: Store<S>,
+  el: HTMLElement,
+  clock: Clock,
+  signal: AbortSignal,
+) => void | Promise<void>;
 
 /** The one time that all panels share. */
 export interface Clock {
   readonly t: number;
   readonly playing: boolean;
+  /** How fast it plays: 1, or less for those who want to look closely. */
+  pace: number;
   /** Move to `t` (clamped to [0, 1]); every subscriber is called in the next frame. */
   seek(t: number): void;
   /** Play towards t = 1 (`+1`) or towards data (`-1`); stops at the end. */

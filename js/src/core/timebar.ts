@@ -1,4 +1,4 @@
-/** The one time bar: play, step, a slider from 0 data to 1 noise, and the log-SNR along it. */
+/** The one time bar: step, slow, run, a slider from 0 data to 1 noise, and the log-SNR along it. */
 import { button } from "./controls";
 import { format } from "./numbers";
 import { element, watched } from "./panel";
@@ -19,6 +19,8 @@ export interface TimeBarOptions {
 }
 
 const STEP = 0.02;
+/** Share of the usual speed at which "Slow" plays. */
+const SLOW = 0.2;
 const POSITIONS = 1000;
 
 /** `schedule` gives the schedule of the moment, or null when there is none. */
@@ -39,6 +41,13 @@ export function timeBar(
     },
     signal,
   });
+  const slow = button({
+    label: "Slow",
+    title: "Play at a fifth of the speed",
+    onClick: () => (clock.pace = clock.pace === 1 ? SLOW : 1),
+    signal,
+  });
+  slow.classList.add("difflab-slow");
   const track = element("div", "difflab-track");
   const input = element("input", "difflab-range difflab-scrub");
   input.type = "range";
@@ -58,7 +67,7 @@ export function timeBar(
   track.append(input, ends);
   const hint = element("span", "difflab-chip difflab-hint");
   hint.textContent = "← → scrub · space plays";
-  root.append(play, advance, track, hint);
+  root.append(play, advance, slow, track, hint);
 
   input.addEventListener(
     "input",
@@ -73,6 +82,7 @@ export function timeBar(
     const level = now ? ` · log-SNR ${format(logSnr(now, clock.t))}` : "";
     middle.textContent = `t = ${clock.t.toFixed(3)}${level}`;
     input.setAttribute("aria-valuetext", middle.textContent);
+    slow.setAttribute("aria-pressed", String(clock.pace !== 1));
     play.textContent = clock.playing ? "❚❚" : "▶";
     play.setAttribute("aria-label", clock.playing ? "Pause" : direction > 0 ? "Play to noise" : "Play to data");
   });

@@ -3,33 +3,28 @@ import { readout } from "../core/controls";
 import { onNextFrame } from "../core/frame";
 import { DASH, format, withError } from "../core/numbers";
 import { createPanel, element } from "../core/panel";
-import { alphaSigma, logSnr, type Schedule } from "../core/schedule";
+import { alphaSigma, logSnr } from "../core/schedule";
 import type { Clock, Store } from "../core/store";
 import { flatNumbers } from "../core/wire";
 import "./scenes.css";
+import type { State as LabState } from "./lab";
+import type { State as DeskState } from "./schedule_desk";
+import type { State as BitsState } from "./where_the_bits_go";
+import type { State as ReverseState } from "./reverse_trajectories";
 import { staleness, type Question, type Staleness } from "./staleness";
-import type { Totals } from "./totals_strip";
 
 export interface LabStores {
-  lab: Store;
-  desk: Store;
-  bits: Store;
-  reverse: Store;
+  lab: Store<LabState>;
+  desk: Store<DeskState>;
+  bits: Store<BitsState>;
+  reverse: Store<ReverseState>;
 }
 
-interface Profile {
+export interface Profile {
   computed_for?: Question | null;
   t: unknown;
   floor: unknown;
   learned: unknown;
-}
-
-interface Quality {
-  label: string;
-  learned: number | null;
-  learned_error?: number | null;
-  exact: number | null;
-  exact_error?: number | null;
 }
 
 /** Value at `t` of the polygon through (times, values); its ends beyond them; null where nothing is known. */
@@ -77,11 +72,11 @@ export function atT({ lab, desk, bits, reverse }: LabStores, el: HTMLElement, cl
   const drawMoment = () => {
     const t = clock.t;
     title.textContent = `At t = ${t.toFixed(2)}`;
-    const schedule = desk.get<Schedule>("schedule");
+    const schedule = desk.get("schedule");
     const { alpha, sigma } = alphaSigma(schedule, t);
     snr.set(format(logSnr(schedule, t)));
     level.set(`${format(alpha)}, ${format(sigma)}`);
-    const profile = lab.get<Profile | null>("profile");
+    const profile = lab.get("profile");
     const times = profile?.t ? flatNumbers(profile.t) : [];
     const { gone, waits, why } = ageOf(profileAge);
     const at = (values: unknown) => (values && !gone ? interpolate(times, flatNumbers(values), t) : null);
@@ -91,8 +86,8 @@ export function atT({ lab, desk, bits, reverse }: LabStores, el: HTMLElement, cl
     words.textContent = profile && !why ? moral(learned, floor) : "";
   };
   const drawTotals = () => {
-    const totals = bits.get<Totals | null>("totals") ?? {};
-    const unit = bits.get<string | undefined>("unit");
+    const totals = bits.get("totals") ?? {};
+    const unit = bits.get("unit");
     panel.setNote(unit ? `bounds in ${unit}` : "");
     const { gone, waits, why } = ageOf(totalsAge);
     const set = (
@@ -109,7 +104,7 @@ export function atT({ lab, desk, bits, reverse }: LabStores, el: HTMLElement, cl
     set(boundLearned, "learned", false, totals.learned == null ? "not trained yet" : why);
     set(boundOptimal, "optimal", true, why || "being computed");
     set(entropy, "entropy", true, "not known for these data");
-    const q = reverse.get<Quality | null>("quality");
+    const q = reverse.get("quality");
     quality.root.firstElementChild!.textContent = q?.label ?? "sample quality";
     const sampled = q && (q.learned ?? q.exact);
     if (!q || sampled == null) return quality.set("", { why: "nothing sampled yet" });
@@ -118,9 +113,9 @@ export function atT({ lab, desk, bits, reverse }: LabStores, el: HTMLElement, cl
   };
   const moment = onNextFrame(panel.guard(drawMoment), signal);
   const totals = onNextFrame(panel.guard(drawTotals), signal);
-  const profileFor = () => lab.get<Profile | null>("profile")?.computed_for;
+  const profileFor = () => lab.get("profile")?.computed_for;
   const profileAge = staleness(desk, lab, "profile", profileFor, moment, signal);
-  const totalsFor = () => bits.get<Question | null>("computed_for");
+  const totalsFor = () => bits.get("computed_for");
   const totalsAge = staleness(desk, bits, "totals", totalsFor, totals, signal);
   bits.on("computed_for", totals, signal);
   bits.on("unit", totals, signal);

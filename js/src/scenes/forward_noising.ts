@@ -2,16 +2,27 @@
  * ForwardNoising: x_t = alpha x_0 + sigma eps, computed here from two arrays that crossed the wire once.
  * Moving the clock or the schedule is a redraw, not a message.
  */
-import { CloudPainter, drawPaths, readLook, viewScale, type Look } from "../core/cloud";
+import { CloudPainter, drawPaths, readLook, viewScale, type Look, type LookState } from "../core/cloud";
+import { createDeck, named } from "../core/deck";
 import { readMixture, type Mixture } from "../core/density";
 import { count, format } from "../core/numbers";
 import { createPanel, element, followMessages } from "../core/panel";
 import { alphaSigma, logSnr, type Schedule } from "../core/schedule";
 import { createStage, type Surface } from "../core/stage";
-import type { Scene } from "../core/store";
+import type { Scene, SceneState } from "../core/store";
 import { colors } from "../core/theme";
 import { bindTimeKeys, timeBar } from "../core/timebar";
 import type { NDArray } from "../core/wire";
+
+export interface State extends SceneState, LookState {
+  /** (n, d) each: what crosses once. */
+  x0: NDArray<Float32Array> | null;
+  eps: NDArray<Float32Array> | null;
+  labels: NDArray | null;
+  /** How many samples leave a path. */
+  paths: number;
+  schedule: Schedule;
+}
 
 /** Times at which a path has a corner, from data to noise. */
 const PATH_STEPS = 100;
@@ -23,14 +34,14 @@ interface Picture {
   mixture: Mixture | null;
 }
 
-export const forwardNoising: Scene = (store, el, clock, signal) => {
+export const forwardNoising: Scene<State> = (store, el, clock, signal) => {
   const panel = createPanel(el, { title: "Forward noising" });
   followMessages(store, panel, signal);
   const painter = new CloudPainter();
   let picture: Picture | null = null;
   let noted = "";
 
-  const schedule = () => store.get<Schedule>("schedule");
+  const schedule = () => store.get("schedule");
   const draw = (surface: Surface) => {
     if (!picture) return;
     const { look, x0, eps, mixture } = picture;
@@ -50,17 +61,18 @@ export const forwardNoising: Scene = (store, el, clock, signal) => {
   const stage = createStage(panel.body, draw, signal);
   const caption = element("p", "difflab-caption");
   stage.root.append(caption);
+  createDeck(store, panel, signal);
   if (!store.embedded) {
     stage.canvas.tabIndex = 0;
     const bar = timeBar(clock, schedule, signal);
-    panel.footer.append(bar.root);
+    panel.footer.append(named(store, "time", bar.root, signal));
     bindTimeKeys(el, clock, signal);
     store.on("schedule", bar.refresh, signal);
   }
 
   const read = panel.guard(() => {
-    const x0 = store.get<NDArray<Float32Array> | null>("x0");
-    const eps = store.get<NDArray<Float32Array> | null>("eps");
+    const x0 = store.get("x0");
+    const eps = store.get("eps");
     const look = readLook(store);
     // x0 and eps are two traits: between their two changes they may not fit together.
     picture = null;
@@ -77,7 +89,7 @@ export const forwardNoising: Scene = (store, el, clock, signal) => {
     stage.redraw();
   });
   read();
-  for (const name of ["x0", "eps", "kind", "image_shape", "extent", "range", "mixture"]) store.on(name, read, signal);
+  store.on(["x0", "eps", "kind", "image_shape", "extent", "range", "mixture"], read, signal);
   store.on("schedule", stage.redraw, signal);
   store.on("paths", stage.redraw, signal);
   clock.subscribe(stage.redraw, signal);

@@ -7,26 +7,39 @@
  */
 import { linked } from "../core/linked";
 import { element, sentence } from "../core/panel";
-import type { Schedule } from "../core/schedule";
-import type { Scene, Store } from "../core/store";
+import type { Scene, SceneState, Store } from "../core/store";
 import { bindTimeKeys, timeBar } from "../core/timebar";
-import { atT } from "./at_t";
-import { dataFacts } from "./data_facts";
+import type { Choice } from "../core/controls";
+import { atT, type Profile } from "./at_t";
+import { dataFacts, type Fact } from "./data_facts";
 import { forwardNoising } from "./forward_noising";
 import "./lab.css";
 import { labHeader } from "./lab_header";
 import { reverseTrajectories } from "./reverse_trajectories";
 import { scheduleDesk } from "./schedule_desk";
-import { staleness, type Question } from "./staleness";
+import { staleness } from "./staleness";
 import { trainingMonitor } from "./training_monitor";
 import { whereTheBitsGo } from "./where_the_bits_go";
+
+export interface State extends SceneState {
+  preset: string;
+  presets: Choice[];
+  tab: string;
+  profile: Profile | null;
+  facts: Fact[];
+  forward: unknown;
+  desk: unknown;
+  bits: unknown;
+  monitor: unknown;
+  reverse: unknown;
+}
 
 const CHILDREN = ["forward", "desk", "bits", "monitor", "reverse"] as const;
 type Child = (typeof CHILDREN)[number];
 /** The order of reading, which is also that of the keyboard. */
 const CELLS = ["forward", "facts", "desk", "at_t", "bits", "monitor", "reverse"] as const;
 
-export const lab: Scene = async (store, el, clock, signal) => {
+export const lab: Scene<State> = async (store, el, clock, signal) => {
   el.classList.add("difflab");
   const root = element("div", "difflab-lab");
   root.tabIndex = -1; // a click anywhere gives the Lab the keys
@@ -49,7 +62,7 @@ export const lab: Scene = async (store, el, clock, signal) => {
   const reverse = linked(child.reverse, { schedule: desk });
 
   const header = labHeader(store, monitor, root, signal);
-  const time = timeBar(clock, () => desk.get<Schedule>("schedule"), signal);
+  const time = timeBar(clock, () => desk.get("schedule"), signal);
   desk.on("schedule", () => time.refresh(), signal);
   bindTimeKeys(root, clock, signal);
   root.append(header, grid, time.root);
@@ -83,7 +96,7 @@ export const lab: Scene = async (store, el, clock, signal) => {
     const saved = "These bars are of the saved schedule; new ones need Python.";
     if (body) body.dataset.stale = stale ? (store.hasKernel ? "New bars are being computed." : saved) : "";
   };
-  const question = () => bits.get<Question | null>("computed_for");
+  const question = () => bits.get("computed_for");
   const age = staleness(desk, bits, "computed_for", question, showAge, signal);
   mount("reverse", (cell) => reverseTrajectories(reverse, cell, clock, signal));
 };

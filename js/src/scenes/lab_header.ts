@@ -1,7 +1,11 @@
 /** The Lab's first line: tabs, the state of training, seed, preset, and the one filled button. */
+import "../core/deck.css";
 import { button, chip, select, type Choice } from "../core/controls";
 import { element } from "../core/panel";
+import { seedField } from "../core/seed";
 import type { Store } from "../core/store";
+import type { State } from "./lab";
+import type { State as MonitorState } from "./training_monitor";
 import { stateChip, trainButtons } from "./training_controls";
 
 const TABS: Choice[] = [
@@ -14,24 +18,29 @@ const TABS: Choice[] = [
 ];
 
 /** `root` is the Lab; its `data-tab` says which layout lab.css gives it. */
-export function labHeader(lab: Store, monitor: Store, root: HTMLElement, signal: AbortSignal): HTMLElement {
+export function labHeader(
+  lab: Store<State>,
+  monitor: Store<MonitorState>,
+  root: HTMLElement,
+  signal: AbortSignal,
+): HTMLElement {
   const header = element("header", "difflab-header");
   const name = element("h1", "");
   name.textContent = "Diffusion Lab";
   const right = element("div", "difflab-header-right");
   const status = element("span", "difflab-status");
   status.setAttribute("role", "status");
-  right.append(status, stateChip(monitor, signal), seedChip(lab, signal));
-  const presets = lab.get<Choice[] | null>("presets") ?? [];
+  right.append(status, stateChip(monitor, signal), seedField(lab, signal));
+  const presets = lab.get("presets") ?? [];
   const preset = select({
     label: "preset",
     choices: presets.map(({ name, label }) => ({ name, label: `Preset: ${label}` })),
-    value: lab.get<string>("preset"),
+    value: lab.get("preset"),
     kernel: true,
     onChange: (name) => lab.request("preset", { name }),
     signal,
   });
-  lab.on("preset", () => preset.set(lab.get<string>("preset")), signal);
+  lab.on("preset", () => preset.set(lab.get("preset")), signal);
   const save = button({
     label: "Save page",
     title: "One file that opens anywhere, without Python",
@@ -50,8 +59,8 @@ export function labHeader(lab: Store, monitor: Store, root: HTMLElement, signal:
   error.setAttribute("role", "alert");
   header.append(name, tabs(lab, root, signal), right, error);
   const messages = () => {
-    status.textContent = lab.get<string | undefined>("status") ?? "";
-    error.textContent = lab.get<string | undefined>("error") ?? "";
+    status.textContent = lab.get("status") ?? "";
+    error.textContent = lab.get("error") ?? "";
     error.hidden = error.textContent === "";
   };
   lab.on("status", messages, signal);
@@ -60,7 +69,7 @@ export function labHeader(lab: Store, monitor: Store, root: HTMLElement, signal:
   return header;
 }
 
-function tabs(lab: Store, root: HTMLElement, signal: AbortSignal): HTMLElement {
+function tabs(lab: Store<State>, root: HTMLElement, signal: AbortSignal): HTMLElement {
   const list = element("div", "difflab-tabs");
   list.setAttribute("role", "tablist");
   list.setAttribute("aria-label", "layouts of the Lab");
@@ -89,7 +98,7 @@ function tabs(lab: Store, root: HTMLElement, signal: AbortSignal): HTMLElement {
     { signal },
   );
   const show = () => {
-    const wanted = lab.get<string | undefined>("tab") ?? "overview";
+    const wanted = lab.get("tab") ?? "overview";
     const tab = TABS.some((t) => t.name === wanted) ? wanted : "overview";
     root.dataset.tab = tab;
     for (const el of buttons) {
@@ -101,33 +110,4 @@ function tabs(lab: Store, root: HTMLElement, signal: AbortSignal): HTMLElement {
   lab.on("tab", show, signal);
   show();
   return list;
-}
-
-/** "seed 7": the number can be edited; every random draw of the Lab follows from it. */
-function seedChip(lab: Store, signal: AbortSignal): HTMLElement {
-  const root = element("label", "difflab-chip difflab-seed");
-  const input = element("input", "");
-  input.type = "number";
-  input.min = "0";
-  input.max = String(2 ** 31 - 1);
-  input.step = "1";
-  input.disabled = !lab.hasKernel;
-  root.append("seed", input);
-  const show = () => {
-    input.value = String(lab.get<number | undefined>("seed") ?? 0);
-    input.style.width = `${input.value.length + 0.5}ch`;
-  };
-  input.addEventListener(
-    "change",
-    () => {
-      const seed = Number(input.value);
-      if (Number.isInteger(seed) && seed >= 0 && seed < 2 ** 31 && input.value !== "") lab.request("seed", { seed });
-      else show();
-    },
-    { signal },
-  );
-  input.addEventListener("input", () => (input.style.width = `${input.value.length + 0.5}ch`), { signal });
-  lab.on("seed", show, signal);
-  show();
-  return root;
 }

@@ -3,18 +3,38 @@
  * same noise. Frames crossed the wire once; the clock moves through them at display rate.
  */
 import { createPanel, element, followMessages } from "../core/panel";
-import { CloudPainter, drawPaths, readLook, viewScale, type Look } from "../core/cloud";
+import { CloudPainter, drawPaths, readLook, viewScale, type Look, type LookState } from "../core/cloud";
 import { readMixture, type Mixture } from "../core/density";
+import type { Choice } from "../core/controls";
 import { onNextFrame } from "../core/frame";
 import { count, format, withError } from "../core/numbers";
 import { alphaSigma, type Schedule } from "../core/schedule";
 import { createStage, type Stage, type Surface } from "../core/stage";
-import type { Clock, Scene, Store } from "../core/store";
+import type { Clock, Scene, SceneState, Store } from "../core/store";
 import { colors } from "../core/theme";
 import { bindTimeKeys, timeBar } from "../core/timebar";
 import { blendAt, frame, nextTime, noise, pathOf, readTrajectory, type Trajectory } from "../core/trajectory";
 import type { NDArray } from "../core/wire";
 import { samplingControls, type Quality } from "./sampling_controls";
+
+export interface State extends SceneState, LookState {
+  schedule: Schedule;
+  /** (frames,), falling to 0. */
+  times: NDArray | null;
+  /** (frames, n, d) each. */
+  learned: NDArray | null;
+  exact: NDArray | null;
+  /** (n, d) of the run under way, at `live_t`. */
+  live: NDArray | null;
+  live_t: number;
+  live_of: "learned" | "exact";
+  sampler: string;
+  samplers: Choice[];
+  steps: number;
+  step_range: [number, number];
+  evaluations: number;
+  quality: Quality | null;
+}
 
 const PATHS = 7;
 /** How far back in time a path is drawn: a random walk's whole way would cover the picture. */
@@ -42,7 +62,7 @@ interface Picture {
   waiting: Float32Array;
 }
 
-export const reverseTrajectories: Scene = (store, el, clock, signal) => {
+export const reverseTrajectories: Scene<State> = (store, el, clock, signal) => {
   const panel = createPanel(el, { title: "Reverse trajectories" });
   followMessages(store, panel, signal);
   let picture = readPicture(store, null);
@@ -81,7 +101,7 @@ export const reverseTrajectories: Scene = (store, el, clock, signal) => {
     store.on("schedule", bar.refresh, signal);
   }
   panel.footer.append(samplingControls(store, followLive.start, signal));
-  for (const name of TRAITS) store.on(name, refresh, signal);
+  store.on(TRAITS, refresh, signal);
   clock.subscribe(redraw, signal);
   refresh();
 };
@@ -89,7 +109,7 @@ export const reverseTrajectories: Scene = (store, el, clock, signal) => {
 const TRAITS = [
   "times", "exact", "learned", "live", "live_of", "live_t", "mixture", "schedule", "kind", "quality", "image_shape",
   "extent", "range",
-]; // prettier-ignore
+] as const; // prettier-ignore
 
 interface Side {
   root: HTMLElement;
@@ -121,23 +141,23 @@ function createSide(
 
 const isEmpty = ({ shown }: Side): boolean => !shown.trajectory && !shown.live;
 
-function readPicture(store: Store, before: Picture | null): Picture {
+function readPicture(store: Store<State>, before: Picture | null): Picture {
   const look = readLook(store);
-  const times = store.get<NDArray | null>("times");
-  const live = store.get<NDArray | null>("live");
+  const times = store.get("times");
+  const live = store.get("live");
   const dim = look.images ? look.shape[0] * look.shape[1] : 2;
   const n = look.images ? WAITING.images : WAITING.points;
-  const waiting = before?.waiting.length === n * dim ? before.waiting : noise(n, dim, store.get<number>("seed") ?? 0);
+  const waiting = before?.waiting.length === n * dim ? before.waiting : noise(n, dim, store.get("seed") ?? 0);
   return {
     look,
-    schedule: store.get<Schedule>("schedule"),
+    schedule: store.get("schedule"),
     mixture: look.images ? null : readMixture(store.get("mixture")),
-    exact: readTrajectory(times, store.get<NDArray | null>("exact")),
-    learned: readTrajectory(times, store.get<NDArray | null>("learned")),
+    exact: readTrajectory(times, store.get("exact")),
+    learned: readTrajectory(times, store.get("learned")),
     live: (live?.data as Float32Array | undefined) ?? null,
-    liveOf: store.get<Side["kind"] | undefined>("live_of") ?? "learned",
-    liveTime: store.get<number | undefined>("live_t") ?? 1,
-    quality: store.embedded ? (store.get<Quality | null>("quality") ?? null) : null,
+    liveOf: store.get("live_of") ?? "learned",
+    liveTime: store.get("live_t") ?? 1,
+    quality: store.embedded ? (store.get("quality") ?? null) : null,
     waiting,
   };
 }

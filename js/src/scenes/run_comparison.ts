@@ -4,7 +4,7 @@ import { segmented } from "../core/controls";
 import { onNextFrame } from "../core/frame";
 import { count, format, short } from "../core/numbers";
 import { createPanel, element, followMessages } from "../core/panel";
-import type { Scene, Store } from "../core/store";
+import type { Scene, SceneState, Store } from "../core/store";
 import type { NDArray } from "../core/wire";
 import { lowest, runTable, strokeOf, type RunRow } from "./run_table";
 import { topOf } from "./training_monitor";
@@ -18,7 +18,15 @@ export interface RunCurve {
   losses: number[];
 }
 
-export const runComparison: Scene = (store, el, _clock, signal) => {
+export interface State extends SceneState {
+  runs: RunRow[];
+  curves: NDArray | null;
+  scale: Scale;
+  /** More runs may come: a sweep, a folder that is watched. */
+  open_ended: boolean;
+}
+
+export const runComparison: Scene<State> = (store, el, _clock, signal) => {
   const panel = createPanel(el, { title: "Losses of several runs" });
   followMessages(store, panel, signal);
   const waiting = element("p", "difflab-quiet difflab-waiting");
@@ -35,8 +43,8 @@ export const runComparison: Scene = (store, el, _clock, signal) => {
       { name: "log", label: "log" },
       { name: "linear", label: "linear" },
     ],
-    value: store.get<Scale>("scale") ?? "log",
-    onChange: (name) => store.set("scale", name),
+    value: store.get("scale") ?? "log",
+    onChange: (name) => store.set("scale", name as Scale),
     signal,
   });
   const foot = element("div", "difflab-run-foot");
@@ -44,26 +52,26 @@ export const runComparison: Scene = (store, el, _clock, signal) => {
   panel.footer.append(foot, table.root);
 
   const draw = panel.guard(() => {
-    const rows = store.get<RunRow[]>("runs") ?? [];
-    const curves = curvesOf(store.get<NDArray | null>("curves"), rows.length);
+    const rows = store.get("runs") ?? [];
+    const curves = curvesOf(store.get("curves"), rows.length);
     if (chosen >= rows.length) chosen = -1;
     const empty = curves.every((curve) => curve.steps.length === 0);
     waiting.hidden = !empty;
     chart.root.hidden = empty;
     waiting.textContent = emptySentence(store, rows);
-    scale.set(store.get<Scale>("scale") ?? "log");
+    scale.set(store.get("scale") ?? "log");
     foot.hidden = rows.length === 0;
     table.root.hidden = rows.length === 0;
     panel.setNote(rows.length ? `${count(rows.length)} ${rows.length === 1 ? "run" : "runs"}` : "");
-    chart.show(viewOf(rows, curves, store.get<Scale>("scale") ?? "log", chosen));
+    chart.show(viewOf(rows, curves, store.get("scale") ?? "log", chosen));
     table.show(rows, chosen);
   });
   const redraw = onNextFrame(draw, signal);
-  for (const name of ["runs", "curves", "scale"]) store.on(name, redraw, signal);
+  store.on(["runs", "curves", "scale"], redraw, signal);
   draw();
 };
 
-function emptySentence(store: Store, rows: readonly RunRow[]): string {
+function emptySentence(store: Store<State>, rows: readonly RunRow[]): string {
   if (rows.length) return "The first losses are on their way.";
   if (!store.hasKernel) return "No run was there when this page was saved.";
   return "No training yet. Start a Trainer, and its loss appears here.";

@@ -1,9 +1,10 @@
 /** Which sampler, how many steps, "Sample", and how good the samples are. */
-import { button, readout, select, slider, type Choice } from "../core/controls";
+import { button, readout, select, slider } from "../core/controls";
 import { onNextFrame } from "../core/frame";
 import { count, withError } from "../core/numbers";
 import { element } from "../core/panel";
 import type { Store } from "../core/store";
+import type { State } from "./reverse_trajectories";
 
 /** `label` says what was measured; errors are one standard error, any number may be missing. */
 export interface Quality {
@@ -15,24 +16,24 @@ export interface Quality {
 }
 
 /** `onSample` is called when the user asks for samples. */
-export function samplingControls(store: Store, onSample: () => void, signal: AbortSignal): HTMLElement {
+export function samplingControls(store: Store<State>, onSample: () => void, signal: AbortSignal): HTMLElement {
   const root = element("div", "difflab-sampling");
   const sampler = select({
     label: "sampler",
-    choices: store.get<Choice[]>("samplers") ?? [],
-    value: store.get<string>("sampler"),
+    choices: store.get("samplers") ?? [],
+    value: store.get("sampler"),
     kernel: true,
     onChange: (name) => store.set("sampler", name),
     signal,
   });
-  const [min = 1, max = 1000] = store.get<number[] | undefined>("step_range") ?? [];
+  const [min = 1, max = 1000] = store.get("step_range") ?? [];
   const steps = slider({
     label: "steps",
     min,
     max,
     step: 1,
     log: true,
-    value: store.get<number>("steps"),
+    value: store.get("steps"),
     format: count,
     kernel: true,
     onChange: (n) => store.set("steps", n),
@@ -59,16 +60,16 @@ export function samplingControls(store: Store, onSample: () => void, signal: Abo
   root.append(row, numbers);
 
   const refresh = onNextFrame(() => {
-    sampler.setChoices(store.get<Choice[]>("samplers") ?? []);
-    sampler.set(store.get<string>("sampler"));
-    const [low = 1, high = 1000] = store.get<number[] | undefined>("step_range") ?? [];
+    sampler.setChoices(store.get("samplers") ?? []);
+    sampler.set(store.get("sampler"));
+    const [low = 1, high = 1000] = store.get("step_range") ?? [];
     steps.setRange(low, high);
-    steps.set(store.get<number>("steps"));
-    const running = store.get<unknown>("live") !== null && store.get<unknown>("live") !== undefined;
+    steps.set(store.get("steps"));
+    const running = store.get("live") !== null && store.get("live") !== undefined;
     go.disabled = running;
-    const spent = store.get<number | undefined>("evaluations") ?? 0;
+    const spent = store.get("evaluations") ?? 0;
     evaluations.set(spent ? count(spent) : "");
-    const quality = store.get<Quality | null>("quality");
+    const quality = store.get("quality");
     const label = quality?.label ?? "";
     learned.setLabel(`${label}, learned`);
     exact.setLabel(`${label}, exact`);
@@ -79,9 +80,9 @@ export function samplingControls(store: Store, onSample: () => void, signal: Abo
     // Embedded, the panel is small: the numbers then stand above the pictures.
     numbers.hidden = store.embedded || (!quality && !spent);
   }, signal);
-  for (const name of TRAITS) store.on(name, refresh, signal);
+  store.on(TRAITS, refresh, signal);
   refresh();
   return root;
 }
 
-const TRAITS = ["sampler", "samplers", "steps", "step_range", "live", "evaluations", "quality"];
+const TRAITS = ["sampler", "samplers", "steps", "step_range", "live", "evaluations", "quality"] as const;

@@ -10,7 +10,7 @@ import { onNextFrame } from "../core/frame";
 import { count, DASH, format, short } from "../core/numbers";
 import { createPanel, element, followMessages } from "../core/panel";
 import { alphaSigma, chainTable, complaint, logSnr, type Schedule } from "../core/schedule";
-import type { Scene, Store } from "../core/store";
+import type { Scene, SceneState, Store } from "../core/store";
 import { throttle } from "../core/throttle";
 import "./scenes.css";
 import { current } from "./staleness";
@@ -40,6 +40,14 @@ export interface Terminal {
   steps: number;
 }
 
+export interface State extends SceneState {
+  schedule: Schedule;
+  steps: number;
+  choices: ScheduleChoice[];
+  step_range: [number, number];
+  terminal: Terminal | null;
+}
+
 const POINTS = 401;
 const SEND_EVERY_MS = 100;
 const Y_TOP = 1.06; // room above alpha = 1
@@ -62,11 +70,11 @@ function beyond(
   return [`${label} = ${show(value)} lies beyond its slider, which ${end}.`];
 }
 
-export const scheduleDesk: Scene = (store, el, clock, signal) => {
+export const scheduleDesk: Scene<State> = (store, el, clock, signal) => {
   const panel = createPanel(el, { title: "Schedule" });
   followMessages(store, panel, signal);
   const chart = createChart(panel.body, { clock, minHeight: store.embedded ? 110 : 260 }, signal);
-  const choices = store.get<ScheduleChoice[]>("choices") ?? [];
+  const choices = store.get("choices") ?? [];
   const remembered = new Map<string, Schedule>();
 
   const said = element("p", "difflab-quiet difflab-said");
@@ -76,7 +84,7 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
   const chooser = select({
     label: "formula of the schedule",
     choices,
-    value: store.get<Schedule>("schedule").name,
+    value: store.get("schedule").name,
     onChange(name) {
       const choice = choices.find((c) => c.name === name)!;
       const usual = Object.fromEntries(choice.params.map((p) => [p.name, p.default]));
@@ -106,14 +114,14 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
     store.setLocal("schedule", schedule); // every panel follows in this frame
     sendSchedule.send(schedule);
   };
-  const [fewest, most] = store.get<[number, number] | null>("step_range") ?? [1, 1000];
+  const [fewest, most] = store.get("step_range") ?? [1, 1000];
   const steps = slider({
     label: "steps T",
     min: fewest,
     max: most,
     step: 1,
     log: true,
-    value: store.get<number>("steps"),
+    value: store.get("steps"),
     format: count,
     onInput(value) {
       store.setLocal("steps", value);
@@ -135,7 +143,7 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
           value: schedule.params[p.name] ?? p.default,
           format: short,
           onInput: (value) => {
-            const now = store.get<Schedule>("schedule");
+            const now = store.get("schedule");
             propose({ name: now.name, params: { ...now.params, [p.name]: value } });
           },
           onChange: () => sendSchedule.flush(),
@@ -148,8 +156,8 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
   signal.addEventListener("abort", () => slidersAbort.abort());
 
   const draw = panel.guard(() => {
-    const schedule = store.get<Schedule>("schedule");
-    const T = store.get<number>("steps");
+    const schedule = store.get("schedule");
+    const T = store.get("steps");
     remembered.set(schedule.name, schedule);
     chainLength.textContent = `, T = ${count(T)}`;
     chart.show(curvesOf(schedule, T));
@@ -159,8 +167,8 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
 
   /** The traits changed, from here or from a script: controls follow. */
   const follow = panel.guard(() => {
-    const wanted = store.get<Schedule>("schedule");
-    const T = store.get<number>("steps");
+    const wanted = store.get("schedule");
+    const T = store.get("steps");
     tell(...beyondSliders(wanted, choices), ...beyond("T", T, fewest, most, count));
     chooser.set(wanted.name);
     if (slidersOf !== wanted.name) buildSliders(wanted);
@@ -179,7 +187,7 @@ export const scheduleDesk: Scene = (store, el, clock, signal) => {
 };
 
 /** "✓ reaches noise   L_T = 8.2e-8 nats/dim · ᾱ_T = 2.4e-9": what of the data is left at the end of the chain. */
-function gaugeOfTheEnd(store: Store) {
+function gaugeOfTheEnd(store: Store<State>) {
   const root = element("div", "difflab-row difflab-gauge");
   const verdict = element("span", "");
   const numbers = element("span", "difflab-gauge-numbers");
@@ -187,7 +195,7 @@ function gaugeOfTheEnd(store: Store) {
   return {
     root,
     show(schedule: Schedule, T: number) {
-      const terminal = store.get<Terminal | null>("terminal");
+      const terminal = store.get("terminal");
       const { alpha, sigma } = chainTable(schedule, T);
       // what the formula knows is told at once; L_T depends on the data and is the kernel's
       const end = schedule.name === "Geometric" ? `σ_T = ${format(sigma[T], 2)}` : `ᾱ_T = ${format(alpha[T] ** 2, 2)}`;

@@ -36,7 +36,7 @@ export function staleness(
   onChange: () => void,
   signal: AbortSignal,
 ): Staleness {
-  for (const name of ["schedule", "steps"]) desk.on(name, onChange, signal);
+  desk.on(["schedule", "steps"], onChange, signal);
   store.on(trait, onChange, signal);
   return {
     answered: desk.hasKernel,

@@ -31,17 +31,24 @@ export function stateWords(state: TrainingState, step: number, speed: number): s
   return parts.join(" · ");
 }
 
-export function stateChip(store: Store, signal: AbortSignal): HTMLElement {
+/** What the hands on a training read: part of TrainingMonitor's State. */
+export interface TrainingStatus {
+  state: TrainingState;
+  step: number;
+  steps_per_second: number;
+}
+
+export function stateChip(store: Store<TrainingStatus>, signal: AbortSignal): HTMLElement {
   const shown = chip();
   shown.root.setAttribute("role", "status");
   shown.root.setAttribute("aria-live", "off"); // twenty changes a second are not to be read aloud
   const show = () => {
-    const state = store.get<TrainingState>("state") ?? "idle";
-    const number = (name: string) => store.get<number | null>(name) ?? 0;
+    const state = store.get("state") ?? "idle";
+    const number = (name: "step" | "steps_per_second") => store.get(name) ?? 0;
     shown.set(stateWords(state, number("step"), number("steps_per_second")), DOTS[state] ?? null);
   };
   const redraw = onNextFrame(show, signal);
-  for (const name of ["state", "step", "steps_per_second"]) store.on(name, redraw, signal);
+  store.on(["state", "step", "steps_per_second"], redraw, signal);
   show();
   return shown.root;
 }
@@ -55,11 +62,11 @@ export function mainAction(state: TrainingState, start = "Start"): { label: stri
 
 /** Start, Pause or Resume in one button, and Stop while there is something to stop. Both hidden where there is no kernel. */
 export function trainButtons(
-  store: Store,
+  store: Store<TrainingStatus>,
   signal: AbortSignal,
   { primary, start }: { primary: boolean; start: string },
 ) {
-  const state = () => store.get<TrainingState>("state") ?? "idle";
+  const state = () => store.get("state") ?? "idle";
   const act = () => store.request(mainAction(state(), start).request);
   const main = button({ label: start, primary, kernel: true, onClick: act, signal });
   const stop = button({ label: "Stop", kernel: true, onClick: () => store.request("stop"), signal });

@@ -4,14 +4,27 @@ import { colourKey } from "../core/colour_key";
 import { onNextFrame } from "../core/frame";
 import { count, format, withError } from "../core/numbers";
 import { createPanel, element, followMessages } from "../core/panel";
-import type { Scene, Store } from "../core/store";
+import type { Scene, SceneState, Store } from "../core/store";
 import type { NDArray } from "../core/wire";
 import "./scenes.css";
-import { stateChip, trainButtons } from "./training_controls";
+import { stateChip, trainButtons, type TrainingState } from "./training_controls";
+
+export interface State extends SceneState {
+  /** (points, 2): step and loss. */
+  curve: NDArray | null;
+  floor: number | null;
+  floor_error: number | null;
+  prediction: string;
+  state: TrainingState;
+  step: number;
+  total_steps: number;
+  steps_per_second: number;
+  loss: number | null;
+}
 
 const TARGET: Record<string, string> = { eps: "eps", x0: "x₀", v: "v", score: "the score" };
 
-export const trainingMonitor: Scene = (store, el, _clock, signal) => {
+export const trainingMonitor: Scene<State> = (store, el, _clock, signal) => {
   const panel = createPanel(el, {
     title: "Loss over its floor",
   });
@@ -28,25 +41,24 @@ export const trainingMonitor: Scene = (store, el, _clock, signal) => {
   panel.footer.append(row);
 
   const draw = panel.guard(() => {
-    const empty = (store.get<NDArray | null>("curve")?.shape[0] ?? 0) === 0;
+    const empty = (store.get("curve")?.shape[0] ?? 0) === 0;
     waiting.hidden = !empty;
     waiting.textContent = emptySentence(store);
-    const exact = store.get<number | null>("floor");
+    const exact = store.get("floor");
     floor.hidden = !hasFloor(store);
     panel.setNote(colourKey({ learned: "learned", ...(hasFloor(store) && { exact: "exact floor" }) }));
-    floor.textContent = `exact floor ${withError(exact, store.get<number | null>("floor_error"))}`;
+    floor.textContent = `exact floor ${withError(exact, store.get("floor_error"))}`;
     chart.show(viewOf(store));
   });
   const redraw = onNextFrame(draw, signal);
-  for (const name of ["curve", "floor", "floor_error", "prediction", "state", "total_steps"])
-    store.on(name, redraw, signal);
+  store.on(["curve", "floor", "floor_error", "prediction", "state", "total_steps"], redraw, signal);
   draw();
 };
 
-const hasFloor = (store: Store): boolean => typeof store.get<unknown>("floor") === "number";
+const hasFloor = (store: Store<State>): boolean => typeof store.get("floor") === "number";
 
-function emptySentence(store: Store): string {
-  const state = store.get<string>("state");
+function emptySentence(store: Store<State>): string {
+  const state = store.get("state");
   if (state === "running" || state === "paused") return "Training begins; the first losses are on their way.";
   if (state === "failed") return "Training stopped before its first loss.";
   if (!store.hasKernel) return "Nothing was trained when this page was saved.";
@@ -63,17 +75,17 @@ export function topOf(losses: readonly number[], floor: number | null): number {
   return 1.06 * Math.max(floor ?? 0, Math.min(Math.max(...finite), 6 * median));
 }
 
-function viewOf(store: Store): ChartView {
-  const curve = store.get<NDArray | null>("curve");
-  const floor = store.get<number | null>("floor") ?? null;
+function viewOf(store: Store<State>): ChartView {
+  const curve = store.get("curve");
+  const floor = store.get("floor") ?? null;
   const points = curve?.shape[0] ?? 0;
   const steps = Array.from({ length: points }, (_, i) => curve!.data[2 * i]);
   const losses = Array.from({ length: points }, (_, i) => curve!.data[2 * i + 1]);
-  const total = store.get<number>("total_steps") || 1000;
+  const total = store.get("total_steps") || 1000;
   const top = topOf(losses, floor);
   const last = points ? steps[points - 1] : 0;
   // the axis grows in strides while training runs, so that the curve does not creep at every message
-  const running = store.get<string>("state") === "running";
+  const running = store.get("state") === "running";
   const right = points === 0 ? total : Math.max(last, running ? Math.min(total, axisEnd(last)) : 0);
   const data = points
     ? [steps, losses.map((v) => (Number.isFinite(v) ? v : null))]
@@ -81,7 +93,7 @@ function viewOf(store: Store): ChartView {
         [0, right],
         [null, null],
       ];
-  const what = TARGET[store.get<string>("prediction")] ?? store.get<string>("prediction");
+  const what = TARGET[store.get("prediction")] ?? store.get("prediction");
   return {
     x: { label: "training step", range: [0, right || 1], format: count },
     y: { label: `mean squared error of ${what}`, range: [0, top] },

@@ -10,7 +10,8 @@ import { colourKey } from "../core/colour_key";
 import { onNextFrame } from "../core/frame";
 import { count, format } from "../core/numbers";
 import { createPanel, element, followMessages } from "../core/panel";
-import type { Scene, Store } from "../core/store";
+import type { Schedule } from "../core/schedule";
+import type { Scene, SceneState, Store } from "../core/store";
 import { reducedMotion } from "../core/theme";
 import type { NDArray } from "../core/wire";
 import {
@@ -23,24 +24,40 @@ import {
   type EndTerm,
   type Heights,
 } from "./bit_bars";
+import type { Question } from "./staleness";
 import { totalsStrip, type Totals } from "./totals_strip";
+
+export interface State extends SceneState {
+  schedule: Schedule;
+  steps: number;
+  edges: NDArray | null;
+  optimal: NDArray | null;
+  learned: NDArray | null;
+  learned_error: NDArray | null;
+  L_0: EndTerm | null;
+  L_T: number | null;
+  unit: string;
+  totals: Totals;
+  oracle: string;
+  computed_for: Question | null;
+}
 
 const TRANSITION_MS = 150;
 
-export function readBits(store: Store): Bits | null {
-  const edges = store.get<NDArray | null>("edges");
-  const optimal = store.get<NDArray | null>("optimal");
+export function readBits(store: Store<State>): Bits | null {
+  const edges = store.get("edges");
+  const optimal = store.get("optimal");
   if (!edges || !optimal || optimal.data.length === 0) return null;
   return {
     edges: edges.data,
     optimal: optimal.data,
-    learned: store.get<NDArray | null>("learned")?.data ?? null,
-    learnedError: store.get<NDArray | null>("learned_error")?.data ?? null,
-    L_0: store.get<EndTerm | null>("L_0") ?? null,
-    L_T: store.get<number | null>("L_T") ?? null,
-    unit: store.get<string>("unit"),
-    steps: store.get<number>("steps"),
-    totals: store.get<Totals | null>("totals") ?? {},
+    learned: store.get("learned")?.data ?? null,
+    learnedError: store.get("learned_error")?.data ?? null,
+    L_0: store.get("L_0") ?? null,
+    L_T: store.get("L_T") ?? null,
+    unit: store.get("unit"),
+    steps: store.get("steps"),
+    totals: store.get("totals") ?? {},
   };
 }
 
@@ -50,7 +67,7 @@ export function barAt(edges: ArrayLike<number>, t: number): number {
   return edges.length - 2;
 }
 
-export const whereTheBitsGo: Scene = (store, el, clock, signal) => {
+export const whereTheBitsGo: Scene<State> = (store, el, clock, signal) => {
   const panel = createPanel(el, {
     title: "Where the bits go",
     note: colourKey({ exact: "optimal", learned: "learned above it" }),
@@ -117,8 +134,7 @@ export const whereTheBitsGo: Scene = (store, el, clock, signal) => {
     step();
   });
   const redraw = onNextFrame(draw, signal);
-  for (const name of ["edges", "optimal", "learned", "learned_error", "L_0", "L_T", "unit", "steps", "totals"])
-    store.on(name, redraw, signal);
+  store.on(["edges", "optimal", "learned", "learned_error", "L_0", "L_T", "unit", "steps", "totals"], redraw, signal);
   draw();
   clock.subscribe(() => {
     if (!target) return;
