@@ -26,8 +26,8 @@ class Scene(anywidget.AnyWidget):
     calm word on what is being computed), `hidden` (names out of `controls` that are not shown).
     """
 
-    _esm: Any = full("widget.js")
-    _css: Any = full("widget.css")
+    _esm = full("widget.js")
+    _css = full("widget.css")
 
     scene = traitlets.Unicode().tag(sync=True)
     t = ClockTrait()
@@ -126,8 +126,8 @@ class Scene(anywidget.AnyWidget):
     def _bring_front_end(self) -> None:
         """A scene that was made inside another one is shown by itself after all: give it the front end."""
         if self._esm == STUB:
-            self.set_trait("_css", str(Scene._css))
-            self.set_trait("_esm", str(Scene._esm))
+            self.set_trait("_css", Scene._css)
+            self.set_trait("_esm", Scene._esm)
 
     # -- the way in: requests from the browser, on any thread -------------------------------------------------------------
 

@@ -17,12 +17,15 @@ STUB = "export default { render({ model }) { model.send({ request: 'front_end' }
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 
-def full(name: str) -> Path:
-    """The built file `name`. FileNotFoundError, with what to do, where nothing was built."""
+def full(name: str) -> str:
+    """The text of the built file `name`. FileNotFoundError, with what to do, where nothing was built.
+
+    The text and not the path: anywidget watches a path for changes, and so keeps every scene that was ever made.
+    """
     path = STATIC / name
     if not path.exists():
         raise FileNotFoundError(f"The front end is not built ({name} is missing): run `make build` in the checkout.")
-    return path
+    return path.read_text(encoding="utf-8")
 
 
 def inside() -> bool:
