@@ -2,6 +2,7 @@
 import { createClock, linkClock } from "./clock";
 import { element, sentence } from "./panel";
 import type { Scene, Store } from "./store";
+import { followTheme } from "./theme";
 import "./style.css";
 import "./controls.css";
 import "./host.css";
@@ -18,6 +19,7 @@ export async function mount(
   signal: AbortSignal,
 ): Promise<void> {
   el.classList.add("difflab", "difflab-root");
+  followTheme(el, signal);
   const line = element("p", "difflab-error");
   line.setAttribute("role", "alert");
   line.hidden = true;

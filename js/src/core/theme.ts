@@ -17,6 +17,39 @@ export function colors(el: Element): Colors {
   return { ...found, dark: luminance(rgb(found.panel)) < 0.4 };
 }
 
+/**
+ * Say on `root`, as `data-theme`, whether the page around it is dark, now and after every change.
+ *
+ * JupyterLab says so on <body>, VS Code, marimo and Colab by a class or an attribute of <body> or <html>; elsewhere the
+ * first background behind `root` that is not transparent tells.
+ */
+export function followTheme(root: HTMLElement, signal: AbortSignal): void {
+  const apply = () => (root.dataset.theme = isDark(root) ? "dark" : "light");
+  onThemeChange(root, apply, signal);
+  apply();
+}
+
+function isDark(root: HTMLElement): boolean {
+  const { body, documentElement: html } = root.ownerDocument;
+  if (body.dataset.jpThemeLight) return body.dataset.jpThemeLight === "false";
+  for (const el of [body, html]) {
+    if (el.matches('.vscode-dark, .vscode-high-contrast:not(.vscode-high-contrast-light), .dark, [theme="dark"]'))
+      return true;
+    if (el.matches('.vscode-light, .light, [theme="light"]')) return false;
+  }
+  for (let el: Element | null = root; el; el = el.parentElement ?? hostOf(el)) {
+    const background = getComputedStyle(el).backgroundColor;
+    if (!/^rgba\(.*, 0\)$|^transparent$/.test(background)) return luminance(rgb(background)) < 0.4;
+  }
+  return false;
+}
+
+/** The element that holds the shadow root in which `el` stands. */
+function hostOf(el: Element): Element | null {
+  const root = el.getRootNode();
+  return root instanceof ShadowRoot ? root.host : null;
+}
+
 /** Call `f` in the frame after the theme changed, until `signal` aborts. */
 export function onThemeChange(el: Element, f: () => void, signal: AbortSignal): void {
   const document = el.ownerDocument;
@@ -27,7 +60,7 @@ export function onThemeChange(el: Element, f: () => void, signal: AbortSignal): 
   };
   const observer = new MutationObserver(later);
   // JupyterLab writes the theme on <body>; VS Code and others use classes there or on <html>.
-  const watched = { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name"] };
+  const watched = { attributes: true, attributeFilter: ["class", "theme", "data-jp-theme-light", "data-jp-theme-name"] };
   observer.observe(document.body, watched);
   observer.observe(document.documentElement, watched);
   signal.addEventListener(
