@@ -127,6 +127,7 @@ function scrub(clock: Clock, t: number): void {
 
 /** A control keeps the keys that it understands; the time slider itself scrubs like the rest. */
 function hasOwnUse(target: HTMLElement, key: string): boolean {
+  if (target.closest("[data-own-keys]")) return true; // a drawing surface: see bindKeys in drawing.ts
   if (key === " ") return target.closest("button, select, textarea, input:not([type=range])") !== null;
   return target.closest("input:not(.difflab-scrub), select, textarea, [role=tab]") !== null;
 }
