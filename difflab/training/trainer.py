@@ -15,30 +15,27 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from ..data import DataSet
 from ..denoisers.network import NetworkDenoiser
-from ..objectives.objective import Objective
 from ..schedules import Schedule
 from .checkpoint import save
 from .ema import clone
 from .faults import sentence
 from .loop import TrainingState, begun, continued
-from .metrics_file import write
+from .pace import Pace
 from .progress import Progress
+from .readings import Readings
 from .runs import enrol
-from .settings import Settings, whole
+from .settings import whole
 from .threads import limit_torch_threads
 
 State = Literal["idle", "running", "paused", "finished", "failed", "stopped"]
 MOST_THREADS = 1024
 
 
-class Trainer:
+class Trainer(Readings):
     """Runs `train(denoiser, data, steps=steps, **options)` in a daemon thread.
 
     Args:
@@ -57,6 +54,7 @@ class Trainer:
         loss: of the last step (of the last few where the device is not the CPU); nan before the first.
         steps_per_second: over the last two seconds of running; 0 when not running.
         error: one sentence if training failed, else "".
+        pace: steps per second that it does not exceed, None for no limit; may be set at any time.
     """
 
     def __init__(
@@ -79,7 +77,7 @@ class Trainer:
         self.total_steps, self.on_step, self._threads = self._run.steps, on_step, threads
         self.state: State = "idle"
         self.step, self.error = self._run.step, ""
-        self._progress = Progress()
+        self._progress, self._pace = Progress(), Pace()
         self._turn = threading.Condition()  # held by whoever changes a field; never during a step
         self._pause = self._stop = self._between = False
         self._visitors = 0  # threads that want the run for themselves between two steps
@@ -95,29 +93,59 @@ class Trainer:
     def start(self) -> None:
         """Begin, or go on after a pause. RuntimeError once training has ended."""
         with self._turn:
-            if self.state in ("finished", "failed", "stopped"):
-                raise RuntimeError(
-                    f"This training has {self.state}; make a new Trainer (resume= continues from a checkpoint)."
-                )
-            self._pause = False
-            if self.state == "paused":
-                self._progress.rest()
-                self.state = "running"
-            if self._thread is None:
-                self.state = "running"
-                atexit.register(_stop_if_alive, weakref.ref(self))
-                self._thread = threading.Thread(target=self._work, name="difflab-training", daemon=True)
-                self._thread.start()
-            self._turn.notify_all()
+            self._check_open()
+            self._pace.left = None
+            self._go()
 
     resume = start
+
+    def advance(self, n: int = 1) -> None:
+        """Do `n` steps more, then pause (at the last step of all, finish). Does not wait for them; `wait` does.
+
+        From idle and paused it goes on with the next step; of a training that runs, the step in hand is the first of them.
+        Asked again before they are done, it adds to them. Raises ValueError unless `n` is a whole number of at least 1,
+        RuntimeError once training has ended.
+        """
+        with self._turn:
+            self._check_open()
+            self._pace.add(n)
+            self._go()
+
+    @property
+    def pace(self) -> float | None:
+        return self._pace.limit
+
+    @pace.setter
+    def pace(self, steps_per_second: float | None) -> None:
+        with self._turn:
+            self._pace.limit = steps_per_second
+            self._turn.notify_all()
+
+    def _check_open(self) -> None:
+        if self.state in ("finished", "failed", "stopped"):
+            raise RuntimeError(
+                f"This training has {self.state}; make a new Trainer (resume= continues from a checkpoint)."
+            )
+
+    def _go(self) -> None:
+        self._pause = False
+        if self.state == "paused":
+            self._progress.rest()
+            self.state = "running"
+        if self._thread is None:
+            self.state = "running"
+            atexit.register(_stop_if_alive, weakref.ref(self))
+            self._thread = threading.Thread(target=self._work, name="difflab-training", daemon=True)
+            self._thread.start()
+        self._turn.notify_all()
 
     def pause(self, timeout: float = 10.0) -> None:
         """Stop after the step in hand, until `resume`, and wait for that. Nothing happens unless running."""
         with self._turn:
             if self.state != "running":
                 return
-            self._pause = True
+            self._pause, self._pace.left = True, None
+            self._turn.notify_all()  # it may be waiting for its pace
             if threading.current_thread() is not self._thread:
                 self._turn.wait_for(lambda: self.state != "running" or not self._pause, timeout)
 
@@ -164,25 +192,6 @@ class Trainer:
         with self.between_steps(timeout):
             save(self._run, path)
 
-    @property
-    def denoiser(self) -> NetworkDenoiser:
-        """What is being trained, live."""
-        return self._run.denoiser
-
-    @property
-    def folder(self) -> Path | None:
-        """The directory that it writes into."""
-        return None if self._folder is None else self._folder.path
-
-    @property
-    def settings(self) -> Settings:
-        return self._run.settings
-
-    @property
-    def objective(self) -> Objective:
-        """What is being minimised, live; `objective.floor(oracle, prediction)` is what a loss is to be held against."""
-        return self._run.objective
-
     def reschedule(self, schedule: Schedule, timeout: float = 10.0) -> None:
         """Train under another schedule from the next step on.
 
@@ -205,29 +214,6 @@ class Trainer:
             finally:
                 self._visitors -= 1
                 self._turn.notify_all()
-
-    @property
-    def loss(self) -> float:
-        return self._progress.loss
-
-    def curve(self) -> np.ndarray:
-        """The loss so far, (m, 2) float32 of (step, loss), m <= 600: means over equal blocks of steps."""
-        with self._turn:
-            return self._progress.curve.points()
-
-    @property
-    def steps_per_second(self) -> float:
-        with self._turn:
-            return self._progress.steps_per_second if self.state == "running" else 0.0
-
-    def metrics(self) -> dict[str, np.ndarray]:
-        """What was noted so far, a row every few dozen steps, as `difflab.training.metrics` gives it for a folder; of a run so
-        long that there are more than a few thousand rows, every second, fourth, ... one."""
-        return self._run.metrics.columns()
-
-    def write_metrics(self, path: str | PathLike[str]) -> None:
-        """Write these rows as a table like the metrics.csv that a folder has anyway. Raises OSError."""
-        write(path, self._run.metrics.rows())
 
     def _work(self) -> None:
         end: State = "failed"
@@ -258,24 +244,28 @@ class Trainer:
             with self._turn:
                 self.step = state.step
                 self._progress.add(state)
+                if self._pace.end() and self.step < self.total_steps:
+                    self._pause = True
             if self.on_step is not None:
                 self.on_step(state)
         return "stopped"
 
     def _may_go_on(self) -> bool:
-        """Wait while paused or visited; False once stopped."""
+        """Wait while paused, visited or too early; False once stopped."""
         with self._turn:
-            if self._pause or self._visitors:
+            if self._pause or self._visitors or self._pace.early:
                 self._progress.read()
                 since = time.monotonic()
-                while not self._stop and (self._pause or self._visitors):
+                while not self._stop and (self._pause or self._visitors or self._pace.early):
                     if self._pause and self.state == "running":
                         self.state = "paused"
+                        self._pace.rest()
                     self._between = True
                     self._turn.notify_all()
-                    self._turn.wait()
+                    self._turn.wait(None if self._pause or self._visitors else self._pace.early)
                 self._between = False
                 self._run.metrics.leave_out(time.monotonic() - since)
+            self._pace.begin()
             return not self._stop
 
 
