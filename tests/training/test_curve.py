@@ -38,3 +38,19 @@ def test_the_overall_mean_is_kept():
 def test_an_odd_limit_is_refused(limit):
     with pytest.raises(ValueError, match="must be even"):
         LossCurve(limit)
+
+
+def test_an_hour_of_training_is_as_many_points():
+    """A million steps: never more than the limit held, whenever one looks, and the last block ends on the last step."""
+    curve = LossCurve()
+    most = 0
+    for step in range(1, 10**6 + 1):
+        curve.add(step, 1.0 / step)
+        if step % 997 == 0:
+            most = max(most, len(curve.points()), len(curve._losses))
+    points = curve.points()
+    assert max(most, len(points)) <= 600
+    assert len(points) > 300
+    whole, left = divmod(10**6, 2048)  # 600 blocks of 1,024 end before 10^6, 600 of 2,048 after it
+    assert len(points) == whole + 1
+    assert points[-1, 0] == 10**6 - (left - 1) / 2
