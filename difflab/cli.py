@@ -18,10 +18,16 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"difflab {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    commands.add_parser(
+    lab = commands.add_parser(
         "lab",
         help="open JupyterLab on the Lab",
-        description="Opens JupyterLab on the Lab. Every flag goes to JupyterLab, such as --no-browser or --port 8899.",
+        description="Opens JupyterLab on the Lab. Every other flag goes to JupyterLab, such as --no-browser or --port 8899.",
+    )
+    lab.add_argument(
+        "--preset",
+        type=Path,
+        metavar="FILE",
+        help="open the scene that scene.save_preset(FILE) kept: the Lab, or one alone",
     )
 
     train = commands.add_parser("train", help="train a network as a TOML file says, and write a checkpoint")
@@ -69,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. SystemExit with one sentence for what a user can mend."""
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["lab"] and not {"-h", "--help"} & set(given):
-        return _lab(given[1:])
+        from .commands.lab import lab
+
+        return lab(given[1:])
     args = parser().parse_args(given)
     try:
         return _run(args)
@@ -90,16 +98,6 @@ def _run(args: argparse.Namespace) -> int:
     from .commands.sample import sample
 
     return sample(args)
-
-
-def _lab(flags: list[str]) -> int:
-    try:
-        from .server import lab
-    except ModuleNotFoundError as error:
-        print(f"difflab lab: {error.name} is missing; install it with: pip install 'difflab[lab]'", file=sys.stderr)
-        return 1
-    lab(flags)
-    return 0
 
 
 if __name__ == "__main__":

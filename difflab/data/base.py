@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class DataSet(ABC):
         second_moment: E|x_0|^2 per coordinate.
         classes: number of labels, or None.
         vector: length of the vectors that stand in the place of labels, or None.
+        asked: the name and the options by which it was asked for (`names.named`), or None.
     """
 
     name: str
@@ -36,6 +37,7 @@ class DataSet(ABC):
     second_moment: float
     classes: int | None = None
     vector: int | None = None
+    asked: dict[str, Any] | None = None
 
     @property
     def dim(self) -> int:

@@ -41,7 +41,9 @@ def named(name: str, **options: Any) -> DataSet:
     """The data set of this name in NAMES, made with these options. ValueError in one sentence for an unknown one of either."""
     make = maker(name)
     check_options(name, options)
-    return make(**options)
+    data = make(**options)
+    data.asked = {"name": name} | options
+    return data
 
 
 def check_options(name: str, options: Collection[str]) -> None:

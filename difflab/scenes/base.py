@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import traceback
 from collections.abc import Callable, Hashable
@@ -14,6 +15,7 @@ import traitlets
 from . import publisher as threads
 from .bundle import STUB, full, inside
 from .page import write_page
+from .preset import data_from, data_told
 from .traits import ClockTrait, HiddenTrait
 
 _INTERNAL = {"layout", "tabbable", "tooltip", "error", "status"}
@@ -43,7 +45,8 @@ class Scene(anywidget.AnyWidget):
 
     def __init__(self, **traits: Any) -> None:
         self.error_source: Hashable = None
-        if inside():
+        self._is_part = inside()
+        if self._is_part:
             self._esm, self._css = STUB, ""
         super().__init__(scene=type(self).__name__, **traits)
         self.on_msg(self._receive)
@@ -76,24 +79,47 @@ class Scene(anywidget.AnyWidget):
     def to_dict(self) -> dict[str, Any]:
         """The scene's preset: plain JSON, read back by `from_dict`. Scenes inside this one are part of it."""
         own = {name: getattr(self, name) for name in self.preset_traits}
+        data = None if self._is_part else self._data_told()
+        own |= {"data": data} if data else {}
         return {"scene": type(self).__name__} | own | {n: c.to_dict() for n, c in self.children_scenes().items()}
+
+    def _data_told(self) -> dict[str, Any] | None:
+        """The scene's data as a preset holds them; None where there are none, or they cannot be told."""
+        data = getattr(self, "data", None)
+        return None if data is None else data_told(data)
+
+    def save_preset(self, path: str | os.PathLike[str]) -> Path:
+        """Write `to_dict` to a file, for `difflab lab --preset FILE` and `from_dict`. Returns its path."""
+        text = json.dumps(self.to_dict(), indent=2, allow_nan=False)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+        return Path(path)
 
     @classmethod
     def from_dict(cls, preset: dict[str, Any], **arguments: Any) -> Any:
         """A scene from its preset; `arguments` are what it cannot hold (data, a denoiser). ValueError for another's preset."""
+        cls._check(preset)
+        if "data" in preset:
+            arguments.setdefault("data", data_from(preset["data"]))
         scene = cls(**arguments)
-        scene.apply(preset)
+        scene.apply({name: value for name, value in preset.items() if name != "data"})
         return scene
+
+    @classmethod
+    def _check(cls, preset: dict[str, Any]) -> None:
+        if not isinstance(preset, dict) or preset.get("scene") != cls.__name__:
+            named = preset.get("scene") if isinstance(preset, dict) else preset
+            raise ValueError(f"This is a preset of {named!r}, not of {cls.__name__}.")
 
     def apply(self, preset: dict[str, Any]) -> None:
         """Take over a preset of this kind of scene. ValueError, and nothing changed, for another's."""
-        if not isinstance(preset, dict) or preset.get("scene") != type(self).__name__:
-            named = preset.get("scene") if isinstance(preset, dict) else preset
-            raise ValueError(f"This is a preset of {named!r}, not of {type(self).__name__}.")
+        self._check(preset)
         children = self.children_scenes()
-        unknown = set(preset) - {"scene", *self.preset_traits, *children}
+        shows = hasattr(self, "show")
+        unknown = set(preset) - {"scene", *self.preset_traits, *children, *(["data"] if shows else [])}
         if unknown:
             raise ValueError(f"A preset of {type(self).__name__} has no {', '.join(sorted(unknown))}.")
+        if "data" in preset:
+            self.show(data_from(preset["data"]))
         for name in self.preset_traits:
             if name in preset:
                 setattr(self, name, preset[name])

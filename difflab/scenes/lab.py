@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,9 @@ class Lab(Scene):
     @property
     def data(self) -> DataSet:
         return self.forward.data  # type: ignore[no-any-return]
+
+    def _data_told(self) -> None:
+        """The preset's name tells the data."""
 
     # -- what one can do -------------------------------------------------------------------------------------------------
 
@@ -288,14 +292,22 @@ class Lab(Scene):
         return own | {f"{name}.{k}": v for name, s in self.children_scenes().items() for k, v in s.numbers().items()}
 
 
-_lab: Lab | None = None
+_shown: Scene | None = None
 
 
-def start() -> Lab:
-    """Show the Lab of this kernel, made at the first call: what the JupyterLab tab runs."""
-    global _lab
+def start() -> Scene:
+    """Show the Lab of this kernel, made at the first call: what the JupyterLab tab runs.
+
+    With `difflab lab --preset FILE` it is the scene of that file.
+    """
+    global _shown
     from IPython.display import display
 
-    _lab = _lab or Lab()
-    display(_lab)  # type: ignore[no-untyped-call]
-    return _lab
+    from ..commands.lab import VARIABLE
+    from .preset import read, scene_from
+
+    if _shown is None:
+        path = os.environ.get(VARIABLE)
+        _shown = scene_from(read(path)) if path else Lab()
+    display(_shown)  # type: ignore[no-untyped-call]
+    return _shown
