@@ -45,6 +45,13 @@ SAMPLERS: dict[str, tuple[str, str | None, dict[str, Any]]] = {
     "DPMSolver": ("DPM-Solver++", "DPMSolver", {}),
     "UniPC": ("UniPC", "UniPC", {}),
     "Heun": ("Heun (EDM)", "Heun", {}),
+    "EDM": ("EDM, with churn", "EDMStochastic", {"churn": 40.0}),
+    "DEIS": ("DEIS", "DEIS", {}),
+    "IPNDM": ("iPNDM", "IPNDM", {}),
+    "DPMSolverSDE": ("SDE-DPM-Solver++", "DPMSolverSDE", {}),
+    "EulerMaruyama": ("Euler-Maruyama", "EulerMaruyama", {}),
+    "PredictorCorrector": ("predictor-corrector", "PredictorCorrector", {}),
+    "RK45": ("RK45, adaptive", "RK45", {}),
     "AnnealedLangevin": ("annealed Langevin, denoised", "AnnealedLangevin", {}),
     "AnnealedLangevinNoisy": ("annealed Langevin, not denoised", "AnnealedLangevin", {"denoise": False}),
 }
