@@ -7,20 +7,14 @@ import time
 from pathlib import Path
 from typing import Literal, TypedDict, cast
 
-import torch
-
-from ...denoisers import ExactDenoiser
-from ...estimate import Estimate
+from ..known_floor import known_floor
 from ..metrics_file import FILE as METRICS
-from ..recipe import Recipe, recipe_from
+from ..recipe import recipe_from
 from ..trainer import Trainer
 from . import record
 from .configs import Tables
 
 _LOOK = 0.2  # seconds between looks at whether the sweep was stopped
-_BUDGET = 2e8  # numbers that the floor may cost: about a second
-_FEWEST, _MOST = 256, 16_384  # draws of x_t for it
-_LARGEST = 1e7  # numbers of a data set that still has one
 _BUILDING = threading.Lock()  # first weights are drawn from torch's global stream, which threads share
 
 
@@ -57,7 +51,7 @@ def train_run(name: str, config: Tables, folder: str, stop: str, token: str) -> 
             trainer.stop()
             raise
         state = _driven(trainer, stopped)
-        floor = _floor(recipe, trainer) if state == "finished" else None
+        floor = known_floor(trainer) if state == "finished" else None
     except Exception as error:
         return Outcome(state="failed", error=_sentence(error), step=0, floor=None, metrics=_metrics(where))
     return Outcome(
@@ -80,29 +74,6 @@ def _driven(trainer: Trainer, stopped: Path) -> End:
     except KeyboardInterrupt:
         trainer.stop(timeout=None)
     return cast(End, trainer.state)
-
-
-def _floor(recipe: Recipe, trainer: Trainer) -> Estimate | None:
-    """The least loss that any network could have had; None where nobody knows."""
-    denoiser, data = trainer.denoiser, recipe.data
-    if denoiser.vector is not None:  # no oracle knows what a vector tells: a network that does gets below it
-        return None
-    try:
-        oracle = ExactDenoiser(data, denoiser.schedule)
-        numbers = getattr(data, "x", torch.empty(8, data.dim)).shape[0] * data.dim
-        if numbers > _LARGEST:
-            return None
-        return trainer.objective.floor(
-            oracle,
-            denoiser.prediction,
-            n=int(min(max(_BUDGET / numbers, _FEWEST), _MOST)),
-            generator=torch.Generator().manual_seed(0),  # the same for all runs, so that their excesses compare
-            conditional=denoiser.classes is not None,
-            unlabelled=trainer.settings.unlabelled if denoiser.classes is not None else 0.0,
-            sigma_data=denoiser.sigma_data,
-        )
-    except (TypeError, ValueError):  # data, or conditions, without a closed form
-        return None
 
 
 def _metrics(folder: Path) -> str:
