@@ -161,13 +161,23 @@ class Scene(anywidget.AnyWidget):
         name = str(message.get("request", ""))
         handler: Callable[..., None] | None = getattr(self, f"on_{name}", None) if name in self.requests() else None
         if handler is None:
-            if name == "front_end":
-                self._bring_front_end()
-            elif name != "ready":  # "ready" only wakes the kernel's message thread
+            if not self._answer_host(name, message.get("args") or {}):
                 self.show_error("user", f"This scene does not know the request {name!r}.")
             return
         with self.shown("user"):
             handler(**(message.get("args") or {}))
+
+    def _answer_host(self, name: str, args: dict[str, Any]) -> bool:
+        """What widget.ts asks for every scene; False for anything else."""
+        if name == "ready":  # a view is there; this also wakes the kernel's message thread
+            threads.publisher().backpressure.listen(self)
+        elif name == "beat":
+            threads.publisher().backpressure.answered(int(args.get("beat", 0)))
+        elif name == "front_end":
+            self._bring_front_end()
+        else:
+            return False
+        return True
 
     def requests(self) -> tuple[str, ...]:
         """Requests that the browser may send; `on_NAME` answers each."""

@@ -17,6 +17,8 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from .backpressure import Backpressure
+
 HZ = 20.0
 _PATIENCE = 10.0  # seconds that the end of Python waits for a job that does not ask whether it is superseded
 _OURS = "difflab scenes: "  # how our threads are called
@@ -29,6 +31,8 @@ class Publisher:
         self._pause = 1 / hz
         self._pending: dict[Any, dict[str, Any]] = {}
         self._busy = False
+        self._urgent = 0  # how many wait for everything to be written
+        self.backpressure = Backpressure()
         self._changed = threading.Condition()
         threading.Thread(target=self._run, name=f"{_OURS}publisher", daemon=True).start()
 
@@ -41,7 +45,12 @@ class Publisher:
     def settle(self, timeout: float) -> bool:
         """Wait until everything asked for so far is written; False if that took longer than `timeout` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: self.idle, timeout)
+            self._urgent += 1
+            self._changed.notify_all()
+            try:
+                return self._changed.wait_for(lambda: self.idle, timeout)
+            finally:
+                self._urgent -= 1
 
     @property
     def idle(self) -> bool:
@@ -53,9 +62,12 @@ class Publisher:
                 self._busy = False
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: bool(self._pending))
+                self._changed.wait_for(lambda: self._urgent > 0, self.backpressure.pause())
                 pending, self._pending, self._busy = self._pending, {}, True
             for widget, traits in pending.items():
                 _write(widget, traits)
+            with suppress(Exception):  # the socket's
+                self.backpressure.wrote()
             time.sleep(self._pause)
 
 

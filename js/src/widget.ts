@@ -12,8 +12,8 @@ interface Model {
   set(name: string, value: unknown): void;
   save_changes(): void;
   send(message: unknown): void;
-  on(event: string, f: () => void): void;
-  off(event: string, f: () => void): void;
+  on(event: string, f: (...args: any[]) => void): void;
+  off(event: string, f: (...args: any[]) => void): void;
   widget_manager?: { get_model(id: string): Promise<Model> };
 }
 
@@ -125,9 +125,23 @@ function render({ model, el, signal: given, host }: RenderProps): () => void {
     store.request("ready");
     return store;
   };
+  answerBeats(model, signal);
   watchKernel(model, el, signal);
   void mount(() => findScene(String(model.get("scene"))), makeStore, el, signal);
   return () => controller.abort();
+}
+
+/**
+ * Python asks now and then when what it sent has been drawn, so as not to send more than is: answer in the next frame.
+ * A hidden tab has no frames.
+ */
+function answerBeats(model: Model, signal: AbortSignal): void {
+  const answer = (message: { beat?: number } | null) => {
+    const beat = message?.beat;
+    if (beat !== undefined) requestAnimationFrame(() => model.send({ request: "beat", args: { beat } }));
+  };
+  model.on("msg:custom", answer);
+  signal.addEventListener("abort", () => model.off("msg:custom", answer), { once: true });
 }
 
 export default { render };
