@@ -7,16 +7,20 @@ from typing import Any
 import traitlets
 
 from .choices import DEFAULT_SCHEDULE, schedule_dict
+from .schedule_table import from_the_wire, on_the_wire
 
 
 class ScheduleTrait(traitlets.TraitType[Any, Any]):
-    """{"name": ..., "params": {...}}; takes a Schedule or a name too. The browser evaluates the formula itself."""
+    """{"name": ..., "params": {...}}; takes a Schedule or a name too.
+
+    The browser evaluates the formula itself; a schedule that it has none for crosses with its table.
+    """
 
     default_value = DEFAULT_SCHEDULE
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.tag(sync=True, echo_update=False)
+        self.tag(sync=True, echo_update=False, to_json=on_the_wire, from_json=from_the_wire)
 
     def validate(self, _obj: Any, value: Any) -> dict[str, Any]:
         try:

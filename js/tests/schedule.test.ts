@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { alphaSigma, chainTable, complaint, logAlphaBarLinear, logSnr } from "../src/core/schedule";
+import { logAlphaBarLinear } from "../src/core/arithmetic_product";
+import { alphaSigma, chainTable, complaint, logSnr } from "../src/core/schedule";
 
 const linear = { name: "VPLinear", params: { beta_min: 1e-4, beta_max: 0.02 } };
 const cosine = { name: "VPCosine", params: { s: 0.008 } };
@@ -48,9 +49,11 @@ describe("every schedule", () => {
   });
 
   it("says in one sentence what is wrong with a bad one", () => {
-    expect(() => alphaSigma({ name: "Nope", params: {} }, 0.5)).toThrow('Unknown schedule "Nope"');
-    expect(() => alphaSigma({ name: "VPCosine", params: {} }, 0.5)).toThrow("needs a number for s");
-    expect(complaint({ name: "Geometric", params: { sigma_min: 2, sigma_max: 1 } })).toMatch(/sigma_min < sigma_max/);
+    expect(() => alphaSigma({ name: "Nope", params: {} }, 0.5)).toThrow("Nope is not in this page: it needs Python");
+    expect(() => alphaSigma({ name: "VPCosine", params: { s: "wide" } }, 0.5)).toThrow("needs a number for s");
+    expect(complaint({ name: "Geometric", params: { sigma_min: 2, sigma_max: 1 } })).toMatch(
+      /^Geometric needs 0 < sigma_min < sigma_max\.$/,
+    );
     expect(complaint({ name: "VPLinear", params: { beta_min: 0.03, beta_max: 0.02 } })).toMatch(/beta_min < beta_max/);
     expect(complaint({ name: "VPCosine", params: { s: NaN } })).not.toBeNull();
     for (const schedule of [linear, cosine, geometric]) expect(complaint(schedule)).toBeNull();

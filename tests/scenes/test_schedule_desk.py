@@ -7,7 +7,7 @@ import traitlets
 
 from difflab.data import FiniteSet, GaussianMixture, digits
 from difflab.scenes.schedule_desk import ScheduleDesk, terminal
-from difflab.schedules import Flow, Geometric, VPLinear, schedule_from
+from difflab.schedules import Geometric, VPLinear, schedule_from
 
 
 def kl(mean: float, std: float, prior: float) -> float:
@@ -61,13 +61,8 @@ def test_a_schedule_that_does_not_reach_noise_says_what_to_do() -> None:
         ("schedule", {"name": "VPCosine", "params": {"s": "wide"}}, "must be a number"),
         ("schedule", {"name": "VPCosine", "params": {"beta": 1}}, "no parameter 'beta'"),
         ("schedule", 3, "must be a Schedule"),
-        (
-            "schedule",
-            Flow(),
-            "give them one of VPCosine, VPLinear, Geometric, and use Flow in Python",
-        ),
-        ("schedule", {"name": "VPSong"}, "The browser has no formula for VPSong"),
-        ("schedule", {"name": "Tabulated", "params": {"values": [3, 2]}}, "The browser has no formula for Tabulated"),
+        ("schedule", {"name": "Tabulated", "params": {"values": [2, 3]}}, "must fall strictly"),
+        ("schedule", {"name": "Mine", "params": {"table": "0"}}, "this Python has not met it yet"),
         ("steps", 0, "from 1 to 10,000"),
         ("steps", 10**9, "from 1 to 10,000"),
         ("steps", "many", "from 1 to 10,000"),

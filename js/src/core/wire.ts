@@ -46,13 +46,30 @@ export function isWireArray(value: unknown): value is WireArray {
   return typeof v.dtype === "string" && Array.isArray(v.shape) && v.data !== undefined;
 }
 
-/** Decode a trait: wire arrays become NDArray, also one level down in plain objects; anything else passes. */
+const decodedTraits = new WeakMap<object, unknown>();
+
+/** Decode a trait: wire arrays become NDArray, also inside objects and lists of objects; anything else passes. */
 export function decodeTrait(value: unknown): unknown {
   if (isWireArray(value)) return decodeArray(value);
-  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
-  const entries = Object.entries(value);
-  if (!entries.some(([, v]) => isWireArray(v))) return value;
-  return Object.fromEntries(entries.map(([k, v]) => [k, isWireArray(v) ? decodeArray(v) : v]));
+  if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
+  if (Array.isArray(value) && (value[0] === null || typeof value[0] !== "object")) return value; // plain numbers
+  const known = decodedTraits.get(value);
+  if (known) return known;
+  const found = Array.isArray(value) ? decodeList(value) : decodeObject(value);
+  decodedTraits.set(value, found);
+  return found;
+}
+
+/** The same object when nothing in it was an array: small state is compared by identity here and there. */
+function decodeObject(value: object): unknown {
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value;
+  const entries = Object.entries(value).map(([k, v]) => [k, decodeTrait(v)] as const);
+  return entries.every(([k, v]) => v === (value as Record<string, unknown>)[k]) ? value : Object.fromEntries(entries);
+}
+
+function decodeList(value: readonly unknown[]): unknown {
+  const items = value.map(decodeTrait);
+  return items.every((v, i) => v === value[i]) ? value : items;
 }
 
 /** Throws an Error with one sentence when the type is unknown or the bytes do not fill the shape. */

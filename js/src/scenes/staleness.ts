@@ -16,7 +16,13 @@ export type Question = Readonly<Record<string, unknown>>;
 
 /** Whether `answered` was computed for what the desk shows now; an answer that names no question is never stale. */
 export function current(desk: Store, answered: Question | null | undefined): boolean {
-  return Object.entries(answered ?? {}).every(([name, value]) => same(value, desk.get(name)));
+  return Object.entries(answered ?? {}).every(([name, value]) => same(plain(value), plain(desk.get(name))));
+}
+
+/** A schedule is told by its name and parameters; the table that it may bring along is not part of the question. */
+function plain(value: unknown): unknown {
+  if (value === null || typeof value !== "object" || !("params" in value)) return value;
+  return { ...value, table: null };
 }
 
 /** Equal as JSON, in whatever order an object's names stand. */
