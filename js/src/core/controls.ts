@@ -127,6 +127,31 @@ export function button({ label, primary, title, kernel, onClick, signal }: Butto
   return el;
 }
 
+export interface Toggle {
+  root: HTMLButtonElement;
+  /** Show a state chosen elsewhere; calls no handler. */
+  set(on: boolean): void;
+}
+export interface ToggleOptions extends Listener {
+  label: string;
+  title?: string;
+  on: boolean;
+  kernel?: boolean;
+  onChange: (on: boolean) => void;
+}
+
+/** A button that stays pressed. */
+export function toggle({ label, title, on, kernel, onChange, signal }: ToggleOptions): Toggle {
+  const set = (wanted: boolean) => root.setAttribute("aria-pressed", String((on = wanted)));
+  const flip = () => {
+    set(!on);
+    onChange(on);
+  };
+  const root = button({ label, title, kernel, onClick: flip, signal });
+  set(on);
+  return { root, set };
+}
+
 export interface Choice {
   name: string;
   label: string;
