@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from likeness import looks_like
 from live import Server, lab_on, wait_for
+from pages import Pages
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 
 HERE = Path(__file__).parent
@@ -107,6 +109,12 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+    """The saved page of a scene, by its name in pages.SCENES."""
+    return Pages(tmp_path_factory.mktemp("pages"))
+
+
 @pytest.fixture
 def theme() -> str:
     return "light"
@@ -160,6 +168,16 @@ def shoot(page: Page, theme: str) -> Callable[[str], Path]:
         return path
 
     return shoot
+
+
+@pytest.fixture
+def alike(theme: str) -> Callable[[Locator, str], None]:
+    """`alike(panel, "forward-noising")`: the panel looks as its author saw it (likeness.py), in this theme."""
+
+    def alike(place: Locator, name: str) -> None:
+        looks_like(place.screenshot(animations="disabled"), f"{name}-{theme}", SCREENSHOTS)
+
+    return alike
 
 
 @pytest.fixture
