@@ -42,6 +42,7 @@ _HOME = {
     "ReverseTrajectories": "scenes.reverse_trajectories",
     "RunComparison": "scenes.run_comparison",
     "WhereTheBitsGo": "scenes.where_the_bits_go",
+    "LossFloor": "scenes.loss_floor",
     "TrainingMonitor": "scenes.training_monitor",
     "runs": "training.runs",
     "sample": "samplers.base",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from .samplers.base import sample as sample
     from .scenes.forward_noising import ForwardNoising as ForwardNoising
     from .scenes.lab import Lab as Lab
+    from .scenes.loss_floor import LossFloor as LossFloor
     from .scenes.reverse_trajectories import ReverseTrajectories as ReverseTrajectories
     from .scenes.run_comparison import RunComparison as RunComparison
     from .scenes.schedule_desk import ScheduleDesk as ScheduleDesk

@@ -9,6 +9,7 @@ MODULES = {
     "ForwardNoising": "forward_noising",
     "ScheduleDesk": "schedule_desk",
     "WhereTheBitsGo": "where_the_bits_go",
+    "LossFloor": "loss_floor",
     "TrainingMonitor": "training_monitor",
     "ReverseTrajectories": "reverse_trajectories",
     "RunComparison": "run_comparison",

@@ -1,17 +1,32 @@
-"""The loss at each t: the exact floor, and what a network loses above it. What the Lab's "At t" reads."""
+"""The loss at each t: the exact floor, and what a network loses above it. What LossFloor and the Lab's "At t" read.
+
+Whatever a network predicts and however levels are weighed, its expected loss at t is a factor of the level alone times the
+squared error of x_0,
+
+    loss(t) = factor(t) (E mean_d Var[x_0,d | x_t] + E |mean - exact mean|^2 / D) = floor(t) + excess(t),
+
+so that floor and excess are measured once, of x_0, and every face and weighting is a row of factors.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
-    from ..denoisers import ExactDenoiser, NetworkDenoiser
+    from ..denoisers import Denoiser, ExactDenoiser, NetworkDenoiser
+    from ..objectives import LossProfile
+    from ..schedules import Schedule
 
 TIMES = 41
 FLOOR_ROWS = 512  # samples at each time
+MMSE_ROWS = {"points": 2048, "images": 128}  # of x_0's error, which is shown with its own
 EXCESS_ROWS = {"points": 128, "images": 8}  # less: measured again and again while training
+
+FACES = ("eps", "x0", "v", "score")
+#: how levels are weighed: "uniform" leaves a face's squared error as it is; the others are the same on every face
+WEIGHTINGS = ("uniform", "elbo", "min-snr", "p2", "edm", "sigmoid", "truncated-snr", "snr")
 
 
 def times() -> Tensor:
@@ -30,24 +45,68 @@ def floor_at_t(oracle: ExactDenoiser, prediction: str, options: dict[str, Any]) 
     return floor_profile(oracle, prediction, times(), n=FLOOR_ROWS, **options).value.tolist()  # type: ignore[no-any-return]
 
 
-def excess_at_t(denoiser: NetworkDenoiser, oracle: ExactDenoiser, seed: int) -> list[float]:
-    """What `denoiser` loses above the floor at each of `times`: as a prediction of its kind, the squared distance of its x_0 to
-    the oracle's. One batch for all times, since every call keeps the training thread waiting."""
+def mmse_at_t(oracle: ExactDenoiser, generator: Generator, conditional: bool) -> LossProfile:
+    """The floor of x_0's squared error at each of `times`: every other floor is a factor of the level times this one."""
+    from ..objectives import floor_profile
+
+    rows = MMSE_ROWS["images" if oracle.data.is_image else "points"]
+    return floor_profile(oracle, "x0", times(), n=rows, generator=generator, conditional=conditional)
+
+
+def factors(schedule: Schedule, sigma_data: float) -> dict[str, Tensor]:
+    """What turns the squared error of x_0 into each loss at `times`, (TIMES,) float64: of every face as it is, by its name, and
+    of every weighting but the uniform one, by its."""
     import torch
 
+    from ..objectives import weighting_from
+    from ..objectives.weightings import factor
+    from ..predictions import error_gain
+
+    t = times()
+    alpha, sigma = schedule.alpha_sigma(t)
+    faces = {face: error_gain(face, alpha, sigma, check=False).square() for face in FACES}
+    weighed = {
+        name: factor(weighting_from(name, sigma_data or 1.0), schedule, torch.ones_like(t), t, sigma_data=sigma_data)
+        for name in WEIGHTINGS
+        if name != "uniform"
+    }
+    return faces | weighed
+
+
+def excess_at_t(denoiser: NetworkDenoiser, oracle: ExactDenoiser, seed: int) -> list[float]:
+    """What `denoiser` loses above the floor at each of `times`, as a prediction of its kind."""
+    t = times()
+    gain = denoiser.gain_at(*oracle.schedule.alpha_sigma(t), t)
+    return (gain.square() * x0_excess_at_t(denoiser, oracle, seed).value).tolist()  # type: ignore[no-any-return]
+
+
+def x0_excess_at_t(denoiser: Denoiser, oracle: ExactDenoiser, seed: int, rows: int | None = None) -> LossProfile:
+    """The squared distance of what `denoiser` says of x_0 to what the oracle says, at each of `times` from `rows` samples.
+
+    One batch for all times, since every call keeps the training thread waiting. What a network says is not clipped here: the
+    loss it is trained by is not.
+    """
+    import torch
+
+    from ..denoisers import NetworkDenoiser
+    from ..objectives import LossProfile
+
     data = oracle.data
-    rows = EXCESS_ROWS["images" if data.is_image else "points"]
+    rows = rows or EXCESS_ROWS["images" if data.is_image else "points"]
     generator = torch.Generator().manual_seed(seed)
     t = times().repeat_interleave(rows)
     x0, labels = data.sample_labelled(len(t), generator)
-    labels = None if denoiser.classes is None else labels
+    labels = None if getattr(denoiser, "classes", None) is None else labels
     beside = (-1, *[1] * (x0.ndim - 1))
     alpha, sigma = (a.reshape(beside) for a in oracle.schedule.alpha_sigma(t))
     x_t = alpha * x0 + sigma * torch.randn(x0.shape, generator=generator)
     with torch.no_grad():
         exact = oracle(x_t, t, labels).mean
-        shown, *levels = (a.to(denoiser.device, torch.float32) for a in (x_t, alpha, sigma))
-        said = denoiser.predict_at(shown, levels[0], levels[1], None if labels is None else labels.to(shown.device))
-        away = denoiser.x0_at(said.cpu().double(), x_t, alpha, sigma, t) - exact
-    excess = (denoiser.gain_at(alpha, sigma, t) * away).square().flatten(1).mean(1)
-    return excess.unflatten(0, (TIMES, rows)).mean(1).tolist()  # type: ignore[no-any-return]
+        if isinstance(denoiser, NetworkDenoiser):
+            shown, *levels = (a.to(denoiser.device, torch.float32) for a in (x_t, alpha, sigma))
+            said = denoiser.predict_at(shown, levels[0], levels[1], None if labels is None else labels.to(shown.device))
+            mean = denoiser.x0_at(said.cpu().double(), x_t, alpha, sigma, t)
+        else:
+            mean = denoiser(x_t, t, labels).mean
+    squared = (mean - exact).square().flatten(1).mean(1).double().unflatten(0, (TIMES, rows))
+    return LossProfile(times(), squared.mean(1), squared.std(1) / rows**0.5)

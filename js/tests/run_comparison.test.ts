@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { aligned, curvesOf, logTicks, lossRange } from "../src/scenes/run_comparison";
+import { logTicks } from "../src/scenes/log_ticks";
+import { aligned, curvesOf, lossRange } from "../src/scenes/run_comparison";
 import { lowest, strokeOf, type RunRow } from "../src/scenes/run_table";
 
 const row = (loss: number | null): RunRow => ({

@@ -2,6 +2,7 @@
 import type { Scene } from "../core/store";
 import { forwardNoising } from "./forward_noising";
 import { lab } from "./lab";
+import { lossFloor } from "./loss_floor";
 import { reverseTrajectories } from "./reverse_trajectories";
 import { runComparison } from "./run_comparison";
 import { scheduleDesk } from "./schedule_desk";
@@ -11,6 +12,7 @@ import { whereTheBitsGo } from "./where_the_bits_go";
 const SCENES: Record<string, Scene> = {
   ForwardNoising: forwardNoising,
   ScheduleDesk: scheduleDesk,
+  LossFloor: lossFloor,
   ReverseTrajectories: reverseTrajectories,
   RunComparison: runComparison,
   WhereTheBitsGo: whereTheBitsGo,

@@ -1,11 +1,12 @@
 /** RunComparison: the losses of several runs on one chart, and a table of how they are doing. */
-import { createChart, niceTicks, type ChartView } from "../core/chart";
+import { createChart, type ChartView } from "../core/chart";
 import { segmented } from "../core/controls";
 import { onNextFrame } from "../core/frame";
 import { count, format, short } from "../core/numbers";
 import { createPanel, element, followMessages } from "../core/panel";
 import type { Scene, SceneState, Store } from "../core/store";
 import type { NDArray } from "../core/wire";
+import { logTicks } from "./log_ticks";
 import { lowest, runTable, strokeOf, type RunRow } from "./run_table";
 import { topOf } from "./training_monitor";
 import "./scenes.css";
@@ -127,19 +128,6 @@ export function lossRange(curves: readonly RunCurve[], scale: Scale): [number, n
   if (positive.length === 0) return [0.1, 1];
   const [low, high] = [Math.min(...positive), Math.max(...positive)];
   return [low / 1.1, Math.max(high, low * 1.2) * 1.05];
-}
-
-/** Round losses for a logarithmic axis: powers of ten, with 2 and 5 between where there is room. */
-export function logTicks(low: number, high: number): number[] {
-  const decades = Math.log10(high / low);
-  if (decades < 0.7) return niceTicks(low, high, 3);
-  const ticks: number[] = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
-    for (const m of decades > 3 ? [1] : [1, 2, 5]) {
-      const tick = Number((m * 10 ** power).toPrecision(3));
-      if (tick >= low && tick <= high) ticks.push(tick);
-    }
-  return ticks;
 }
 
 function viewOf(rows: readonly RunRow[], curves: readonly RunCurve[], scale: Scale, chosen: number): ChartView {
