@@ -89,6 +89,27 @@ export class Marginal {
     return [mx, my];
   }
 
+  /** log p_t, score and mean of x_0 at once, (log p, s_x, s_y, m_x, m_y) into `out`: what fields on grids are made of. */
+  all(x: number, y: number, out: Float64Array): void {
+    out[0] = this.weigh(x, y);
+    const { shares, centres, precisions, gains, means } = this;
+    let [sx, sy, mx, my] = [0, 0, 0, 0];
+    for (let k = 0; k < this.count; k++) {
+      const share = shares[k];
+      if (share === 0) continue;
+      const dx = x - centres[2 * k];
+      const dy = y - centres[2 * k + 1];
+      sx -= share * (precisions[3 * k] * dx + precisions[3 * k + 1] * dy);
+      sy -= share * (precisions[3 * k + 1] * dx + precisions[3 * k + 2] * dy);
+      mx += share * (means[2 * k] + gains[4 * k] * dx + gains[4 * k + 1] * dy);
+      my += share * (means[2 * k + 1] + gains[4 * k + 2] * dx + gains[4 * k + 3] * dy);
+    }
+    out[1] = sx;
+    out[2] = sy;
+    out[3] = mx;
+    out[4] = my;
+  }
+
   /** Fills `shares` for the point; returns log p_t. */
   private weigh(x: number, y: number): number {
     const { shares, heights, centres, precisions, count } = this;
