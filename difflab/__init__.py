@@ -38,11 +38,13 @@ _ROOMS = (
 _HOME = {
     "Lab": "scenes.lab",
     "ForwardNoising": "scenes.forward_noising",
+    "DrawData": "scenes.draw_data",
     "ScheduleDesk": "scenes.schedule_desk",
     "ReverseTrajectories": "scenes.reverse_trajectories",
     "RunComparison": "scenes.run_comparison",
     "WhereTheBitsGo": "scenes.where_the_bits_go",
     "LossFloor": "scenes.loss_floor",
+    "ScoreMap": "scenes.score_map",
     "TrainingMonitor": "scenes.training_monitor",
     "runs": "training.runs",
     "sample": "samplers.base",
@@ -53,12 +55,14 @@ __all__ = ["__version__", *_HOME, *_ROOMS]
 
 if TYPE_CHECKING:
     from .samplers.base import sample as sample
+    from .scenes.draw_data import DrawData as DrawData
     from .scenes.forward_noising import ForwardNoising as ForwardNoising
     from .scenes.lab import Lab as Lab
     from .scenes.loss_floor import LossFloor as LossFloor
     from .scenes.reverse_trajectories import ReverseTrajectories as ReverseTrajectories
     from .scenes.run_comparison import RunComparison as RunComparison
     from .scenes.schedule_desk import ScheduleDesk as ScheduleDesk
+    from .scenes.score_map import ScoreMap as ScoreMap
     from .scenes.training_monitor import TrainingMonitor as TrainingMonitor
     from .scenes.where_the_bits_go import WhereTheBitsGo as WhereTheBitsGo
     from .training.runs import runs as runs

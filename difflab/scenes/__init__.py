@@ -7,9 +7,11 @@ from typing import Any
 
 MODULES = {
     "ForwardNoising": "forward_noising",
+    "DrawData": "draw_data",
     "ScheduleDesk": "schedule_desk",
     "WhereTheBitsGo": "where_the_bits_go",
     "LossFloor": "loss_floor",
+    "ScoreMap": "score_map",
     "TrainingMonitor": "training_monitor",
     "ReverseTrajectories": "reverse_trajectories",
     "RunComparison": "run_comparison",

@@ -6,6 +6,7 @@ import { lossFloor } from "./loss_floor";
 import { reverseTrajectories } from "./reverse_trajectories";
 import { runComparison } from "./run_comparison";
 import { scheduleDesk } from "./schedule_desk";
+import { scoreMap } from "./score_map";
 import { trainingMonitor } from "./training_monitor";
 import { whereTheBitsGo } from "./where_the_bits_go";
 
@@ -16,6 +17,7 @@ const SCENES: Record<string, Scene> = {
   ReverseTrajectories: reverseTrajectories,
   RunComparison: runComparison,
   WhereTheBitsGo: whereTheBitsGo,
+  ScoreMap: scoreMap,
   TrainingMonitor: trainingMonitor,
   Lab: lab,
 };
