@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TIMES = 41
 FLOOR_ROWS = 512  # samples at each time
-MMSE_ROWS = {"points": 2048, "images": 128}  # of x_0's error, which is shown with its own
+MMSE_ROWS = {"points": 8192, "images": 128}  # of x_0's error, which is shown with its own
 EXCESS_ROWS = {"points": 128, "images": 8}  # less: measured again and again while training
 
 FACES = ("eps", "x0", "v", "score")

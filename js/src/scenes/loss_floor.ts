@@ -141,10 +141,10 @@ export const lossFloor: Scene<State> = (store, el, clock, signal) => {
     const level = nearest(levelsOf(store).times, clock.t);
     const t = levelsOf(store).times[level];
     const show = (r: typeof floorHere, label: string, part: Picture["floor"], exact: boolean, why: string) => {
-      r.setLabel(`${label} at t = ${t.toFixed(2)}`);
+      r.setLabel(label);
       r.set(at(part, level), { exact, why });
     };
-    show(floorHere, "exact floor", picture.floor, true, "being computed");
+    show(floorHere, `floor at t = ${t.toFixed(2)}`, picture.floor, true, "being computed");
     show(learnedHere, "learned loss", picture.learned, false, "not measured yet");
     show(excessHere, "above the floor", picture.excess, false, "not measured yet");
   };

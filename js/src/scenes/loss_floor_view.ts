@@ -34,7 +34,8 @@ export function lossView(picture: Picture): ChartView {
   const log = spiky(shown);
   const highest = Math.max(...shown.filter(Number.isFinite), Number.EPSILON);
   const [low, high] = log ? logRange(shown) : [0, 1.12 * highest];
-  const y = (value: number) => (log ? Math.log10(Math.max(value, low)) : value);
+  // what is below a logarithmic axis is not drawn on its end, as if it were there
+  const y = (value: number) => (!log ? value : value >= low ? Math.log10(value) : NaN);
   const curves: Curve[] = [];
   const data: (number | null)[][] = [[...x]];
   const add = (curve: Curve, values: readonly number[]) => {
@@ -49,7 +50,7 @@ export function lossView(picture: Picture): ChartView {
     y: {
       label: picture.label,
       range: log ? [Math.log10(low), Math.log10(high)] : [0, high],
-      ...(log && { ticks: logTicks(low, high).map(Math.log10), format: (v: number) => short(10 ** v) }),
+      ...(log && { ticks: logTicks(low, high).map(Math.log10), format: power }),
     },
     curves,
     data,
@@ -64,15 +65,15 @@ export function excessView(picture: Picture): ChartView {
   const { x, excess, errors } = picture;
   const values = excess?.value ?? [];
   const [low, high] = logRange(values);
-  const y = (value: number) => Math.log10(Math.max(value, low));
-  const drawn = excess ? values.map((v) => (v > 0 ? y(v) : NaN)) : x.map(() => NaN);
+  const y = (value: number) => (value >= low ? Math.log10(value) : NaN);
+  const drawn = excess ? values.map(y) : x.map(() => NaN);
   return {
     x: xAxis(picture),
     y: {
       label: "above the floor, on its own axis",
       range: [Math.log10(low), Math.log10(high)],
       ticks: excess ? logTicks(low, high).map(Math.log10) : [],
-      format: (value) => short(10 ** value),
+      format: power,
     },
     curves: [{ colour: "learned", width: 1.6 }],
     data: [[...x], known(drawn)],
@@ -99,6 +100,12 @@ function where({ x, axis }: Picture, values: readonly number[]): string {
   const best = values.reduce((b, v, i) => (Number.isFinite(v) && !(v <= values[b]) ? i : b), 0);
   return axis === "t" ? `t = ${x[best].toFixed(2)}` : `log-SNR ${format(-x[best])}`;
 }
+
+/** A tick of a logarithmic axis, which has no room for "10,000". */
+const power = (value: number) =>
+  short(10 ** value)
+    .replace(/^(\d)0,000$/, "$1e4")
+    .replace(/^(\d)00,000$/, "$1e5");
 
 /** "0.271 ± 0.003" of one level. */
 export const at = (part: Measured | null, level: number): string =>

@@ -109,10 +109,10 @@ export function spiky(values: readonly number[]): boolean {
   return sorted.length > 2 && sorted[sorted.length - 1] > 40 * sorted[Math.floor(sorted.length / 2)];
 }
 
-/** [low, high] of a logarithmic axis that holds these values: whole decades are not needed, six of them are enough. */
+/** [low, high] of a logarithmic axis for these values: it holds them all, unless they span more than eight decades. */
 export function logRange(values: readonly number[]): [number, number] {
   const positive = values.filter((v) => Number.isFinite(v) && v > 0);
   if (positive.length === 0) return [1e-4, 1];
   const high = 1.6 * Math.max(...positive);
-  return [Math.max(Math.min(...positive) / 1.6, high * 1e-6), high];
+  return [Math.max(Math.min(...positive) / 1.6, high * 1e-8), high];
 }
