@@ -1,5 +1,6 @@
 /** The scenes by the name of their Python class, which is the value of the `scene` trait. */
 import type { Scene } from "../core/store";
+import { drawData } from "./draw_data";
 import { forwardNoising } from "./forward_noising";
 import { lab } from "./lab";
 import { lossFloor } from "./loss_floor";
@@ -12,6 +13,7 @@ import { whereTheBitsGo } from "./where_the_bits_go";
 
 const SCENES: Record<string, Scene> = {
   ForwardNoising: forwardNoising,
+  DrawData: drawData,
   ScheduleDesk: scheduleDesk,
   LossFloor: lossFloor,
   ReverseTrajectories: reverseTrajectories,
