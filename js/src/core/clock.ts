@@ -2,6 +2,7 @@
  * The one time that all panels share: moves by `seek` or plays at display rate, and calls each subscriber at most
  * once a frame. A frame in which nothing changed costs nothing: no loop runs while the clock stands.
  */
+import { beforePaint } from "./frame";
 import type { Clock, Store } from "./store";
 
 export interface ClockOptions {
@@ -15,7 +16,7 @@ export interface ClockOptions {
 }
 
 export function createClock({ t = 0, period = 6, frame, onError }: ClockOptions = {}): Clock {
-  const nextFrame = frame ?? ((f: (now: number) => void) => requestAnimationFrame(f));
+  const nextFrame = frame ?? beforePaint;
   const subscribers = new Set<(clock: Clock) => void>();
   let direction: 1 | -1 | 0 = 0;
   let scheduled = false;
@@ -93,8 +94,8 @@ function clamp(t: number): number {
   return Number.isFinite(t) ? Math.min(1, Math.max(0, t)) : 0;
 }
 
-/** The kernel hears of `t` five times a second at most, and always of the last value. */
-const WRITE_EVERY_MS = 200;
+/** The kernel hears of `t` once the clock has rested for so long: scrubbing and playing send nothing. */
+const REST_MS = 200;
 
 /** Link a clock to the `t` trait of the root store, both ways. */
 export function linkClock(store: Store, clock: Clock, signal: AbortSignal): void {
@@ -102,14 +103,13 @@ export function linkClock(store: Store, clock: Clock, signal: AbortSignal): void
   let timer: ReturnType<typeof setTimeout> | undefined;
   clock.seek(known);
   const write = () => {
-    timer = undefined;
-    if (signal.aborted || clock.t === known) return;
+    if (signal.aborted || clock.playing || clock.t === known) return;
     known = clock.t;
     store.set("t", known);
-    timer = setTimeout(write, WRITE_EVERY_MS);
   };
   clock.subscribe(() => {
-    if (clock.t !== known && timer === undefined) timer = setTimeout(write, WRITE_EVERY_MS);
+    clearTimeout(timer); // it moved: it has not rested yet
+    if (clock.t !== known && !clock.playing) timer = setTimeout(write, REST_MS);
   }, signal);
   store.on(
     "t",

@@ -1,4 +1,4 @@
-/** A batch of grey images as one sheet on one canvas: crisp pixels, an equal gap, as many as stay readable. */
+/** A batch of grey or coloured images as one sheet on one canvas: crisp pixels, an equal gap, as many as stay readable. */
 
 export interface Sheet {
   columns: number;
@@ -47,45 +47,90 @@ export function sheet(
   return best ?? { columns: 1, rows: 1, scale: 1, gap: 1, x: 0, y: 0, count: Math.min(1, n) };
 }
 
+/** What a sheet is drawn of. */
+export interface Pixels {
+  shape: readonly [number, number];
+  channels: number;
+  /** Values shown black and white, or as no and full colour; beyond them they are clipped. */
+  range: readonly [number, number];
+}
+
+export interface Frames {
+  /** CSS colour of the thin frame around each image. */
+  border: string;
+  /** Frames by category instead: `palette[categories[k]]` for image k. */
+  tint?: { categories: ArrayLike<number>; palette: readonly string[] } | null;
+}
+
+/** The images a x + b y of two arrays (n, channels * h * w), one below the other, as RGBA words. */
+export function stripOf(
+  x: Float32Array,
+  y: Float32Array,
+  [a, b]: readonly [number, number],
+  { shape: [h, w], channels, range: [low, high] }: Pixels,
+  count: number,
+  into: Uint32Array,
+): void {
+  const gain = 255 / (high - low);
+  const area = h * w;
+  const byte = (i: number) => {
+    const value = (a * x[i] + b * y[i] - low) * gain;
+    return value >= 255 ? 255 : value > 0 ? Math.round(value) : 0;
+  };
+  const [green, blue] = channels === 3 ? [area, 2 * area] : [0, 0];
+  for (let k = 0, at = 0; k < count; k++) {
+    const first = k * area * channels;
+    for (let i = first; i < first + area; i++, at++)
+      into[at] = ((255 << 24) | (byte(i + blue) << 16) | (byte(i + green) << 8) | byte(i)) >>> 0;
+  }
+}
+
 export class SheetPainter {
   private canvas = document.createElement("canvas");
+  private image: ImageData | null = null;
 
-  /**
-   * Draw a x + b y of two arrays (n, h * w) in grey, `range` from black to white, values outside clipped.
-   * `border` is the CSS colour of the thin frame around each image.
-   */
+  /** Draw a x + b y of two arrays (n, channels * h * w), as many as `at` has places for. */
   draw(
     context: CanvasRenderingContext2D,
     x: Float32Array,
     y: Float32Array,
-    [a, b]: readonly [number, number],
-    [h, w]: readonly [number, number],
+    mixed: readonly [number, number],
+    pixels: Pixels,
     at: Sheet,
-    [low, high]: readonly [number, number],
-    border: string,
+    { border, tint }: Frames,
   ): void {
+    const [h, w] = pixels.shape;
+    const height = Math.max(1, h * at.count);
     // All shown images in one strip, then one scaled copy each.
-    if (this.canvas.width !== w || this.canvas.height !== h * at.count) {
+    if (!this.image || this.image.width !== w || this.image.height !== height) {
+      this.image = new ImageData(w, height);
       this.canvas.width = w;
-      this.canvas.height = Math.max(1, h * at.count);
+      this.canvas.height = height;
     }
-    const image = new ImageData(w, Math.max(1, h * at.count));
-    const pixels = new Uint32Array(image.data.buffer);
-    const gain = 255 / (high - low);
-    for (let i = 0; i < at.count * h * w; i++) {
-      const value = (a * x[i] + b * y[i] - low) * gain;
-      const grey = value >= 255 ? 255 : value > 0 ? Math.round(value) : 0;
-      pixels[i] = ((255 << 24) | (grey << 16) | (grey << 8) | grey) >>> 0;
-    }
-    this.canvas.getContext("2d")!.putImageData(image, 0, 0);
+    stripOf(x, y, mixed, pixels, at.count, new Uint32Array(this.image.data.buffer));
+    this.canvas.getContext("2d")!.putImageData(this.image, 0, 0);
     context.imageSmoothingEnabled = false;
-    context.strokeStyle = border;
-    context.lineWidth = 1;
+    const thick = tint ? Math.min(3, Math.max(1, at.gap / 3)) : 1;
+    context.lineWidth = thick;
     for (let k = 0; k < at.count; k++) {
       const left = at.x + (k % at.columns) * (w * at.scale + at.gap);
       const top = at.y + Math.floor(k / at.columns) * (h * at.scale + at.gap);
       context.drawImage(this.canvas, 0, k * h, w, h, left, top, w * at.scale, h * at.scale);
-      context.strokeRect(left - 0.5, top - 0.5, w * at.scale + 1, h * at.scale + 1);
+      context.strokeStyle = tint ? tint.palette[tint.categories[k] % tint.palette.length] : border;
+      context.strokeRect(left - thick / 2, top - thick / 2, w * at.scale + thick, h * at.scale + thick);
     }
   }
+}
+
+/** Which image of a sheet lies under a place of the canvas, or -1. */
+export function imageAt(
+  { columns, scale, gap, x, y, count }: Sheet,
+  [h, w]: readonly [number, number],
+  px: number,
+  py: number,
+): number {
+  const column = Math.floor((px - x) / (w * scale + gap));
+  const row = Math.floor((py - y) / (h * scale + gap));
+  const k = row * columns + column;
+  return column >= 0 && column < columns && row >= 0 && k < count ? k : -1;
 }

@@ -2,13 +2,14 @@
  * A canvas that fills its place: sharp at every device pixel ratio, resized with its panel, redrawn once a frame at
  * most and only while it can be seen.
  */
+import { paintSoon, unpainted } from "./frame";
 import { element, watched } from "./panel";
 import { onThemeChange } from "./theme";
 
 export interface Stage {
   root: HTMLElement;
   canvas: HTMLCanvasElement;
-  /** Draw in the next frame, or as soon as the canvas comes into sight. */
+  /** Draw at the end of this frame, or of the next one, or as soon as the canvas comes into sight. */
   redraw(): void;
   /** What a screen reader says of the picture. */
   describe(text: string): void;
@@ -32,10 +33,8 @@ export function createStage(parent: HTMLElement, draw: (surface: Surface) => voi
   const guarded = watched(root, draw);
   let visible = true;
   let wanted = false;
-  let frame = 0;
 
   const paint = () => {
-    frame = 0;
     if (!visible || document.hidden || root.clientWidth === 0) return; // `wanted` stays: drawn when seen again
     wanted = false;
     const ratio = window.devicePixelRatio || 1;
@@ -53,7 +52,7 @@ export function createStage(parent: HTMLElement, draw: (surface: Surface) => voi
   };
   const redraw = () => {
     wanted = true;
-    if (frame === 0 && visible && !document.hidden) frame = requestAnimationFrame(paint);
+    if (visible && !document.hidden) paintSoon(paint);
   };
   const again = () => {
     if (wanted) redraw();
@@ -73,7 +72,7 @@ export function createStage(parent: HTMLElement, draw: (surface: Surface) => voi
     () => {
       resize.disconnect();
       sight.disconnect();
-      cancelAnimationFrame(frame);
+      unpainted(paint);
     },
     { once: true },
   );
