@@ -1,222 +1,184 @@
 /**
- * ReverseTrajectories: samples on their way from noise to data, by the exact denoiser and by the learned one, from the
- * same noise. Frames crossed the wire once; the clock moves through them at display rate.
+ * ReverseTrajectories: samples on their way from noise to data, by several samplers and denoisers, from the same noise.
+ * Frames crossed the wire once; the clock moves through them at display rate.
  */
-import { createPanel, element, followMessages } from "../core/panel";
-import { CloudPainter, drawPaths, readLook, viewScale, type Look, type LookState } from "../core/cloud";
-import { readMixture, type Mixture } from "../core/density";
-import type { Choice } from "../core/controls";
+import { dimOf, readLook } from "../core/cloud";
+import { named } from "../core/deck";
+import { readMixture } from "../core/density";
 import { onNextFrame } from "../core/frame";
 import { count, format, withError } from "../core/numbers";
-import { alphaSigma, type Schedule } from "../core/schedule";
-import { createStage, type Stage, type Surface } from "../core/stage";
-import type { Clock, Scene, SceneState, Store } from "../core/store";
-import { colors } from "../core/theme";
+import { createPanel, element, followMessages } from "../core/panel";
+import type { Clock, Scene, Store } from "../core/store";
 import { bindTimeKeys, timeBar } from "../core/timebar";
-import { blendAt, frame, nextTime, noise, pathOf, readTrajectory, type Trajectory } from "../core/trajectory";
-import type { NDArray } from "../core/wire";
-import { samplingControls, type Quality } from "./sampling_controls";
+import { nextTime, noise } from "../core/trajectory";
+import { fateChart } from "./fate_chart";
+import { createColumn, type ColumnView, type Scenery } from "./reverse_column";
+import { fatesFor, isCurrent, isEmpty, kindOf, MOST, nameOf, readColumns, shownColumns, type Column, type State } from "./reverse_runs"; // prettier-ignore
+import "./reverse_trajectories.css";
+import { samplingControls } from "./sampling_controls";
+import { current } from "./staleness";
 
-export interface State extends SceneState, LookState {
-  schedule: Schedule;
-  /** (frames,), falling to 0. */
-  times: NDArray | null;
-  /** (frames, n, d) each. */
-  learned: NDArray | null;
-  exact: NDArray | null;
-  /** (n, d) of the run under way, at `live_t`. */
-  live: NDArray | null;
-  live_t: number;
-  live_of: "learned" | "exact";
-  sampler: string;
-  samplers: Choice[];
-  steps: number;
-  step_range: [number, number];
-  evaluations: number;
-  quality: Quality | null;
-}
+export type { State } from "./reverse_runs";
 
-const PATHS = 7;
-/** How far back in time a path is drawn: a random walk's whole way would cover the picture. */
-const TAIL = 0.2;
 const WAITING = { points: 2000, images: 36 };
-
-/** What one stage shows: a run, the state of a run under way, or plain noise. */
-interface Shown {
-  trajectory: Trajectory | null;
-  live: Float32Array | null;
-}
-
-interface Picture {
-  look: Look;
-  schedule: Schedule;
-  mixture: Mixture | null;
-  exact: Trajectory | null;
-  learned: Trajectory | null;
-  live: Float32Array | null;
-  /** Which of the two is being sampled. */
-  liveOf: Side["kind"];
-  liveTime: number;
-  /** Beside the words above the pictures, where the panel has no room for numbers of its own. */
-  quality: Quality | null;
-  waiting: Float32Array;
-}
+/** A hand that moved farther, in CSS pixels, was no click. */
+const STILL = 6;
+const MOST_PICKED = 12;
 
 export const reverseTrajectories: Scene<State> = (store, el, clock, signal) => {
   const panel = createPanel(el, { title: "Reverse trajectories" });
+  panel.root.classList.toggle("difflab-embedded", store.embedded);
   followMessages(store, panel, signal);
-  let picture = readPicture(store, null);
   const followLive = liveFollower(clock);
+  let columns = readColumns(store);
+  let scenery = readScenery(store, clock, null);
 
-  const pair = element("div", "difflab-pair");
+  const pair = element("div", "difflab-pair difflab-columns-shown");
   panel.body.append(pair);
-  const show = (side: Side) => (surface: Surface) => drawSide(surface, side, picture, clock.t, el);
-  const exact = createSide(pair, "exact", signal, (side) => show(side));
-  const learned = createSide(pair, "learned", signal, (side) => show(side));
-  const sides = [exact, learned];
-
-  const redraw = () => sides.forEach((side) => side.stage.redraw());
+  const views = Array.from({ length: MOST }, () => createColumn(pair, () => scenery, signal));
+  const chart = fateChart(panel.body, clock, signal);
+  const move = () => {
+    scenery = readScenery(store, clock, scenery);
+    views.forEach((view) => !view.root.hidden && view.stage.redraw());
+  };
   const refresh = onNextFrame(
     panel.guard(() => {
-      picture = readPicture(store, picture);
-      const running = picture.live !== null;
-      for (const side of sides)
-        side.shown = { trajectory: picture[side.kind], live: picture.liveOf === side.kind ? picture.live : null };
-      exact.root.hidden = isEmpty(exact);
-      // With nothing at all to show, this side shows the noise that sampling will start from.
-      learned.root.hidden = isEmpty(learned) && !isEmpty(exact);
-      panel.setNote(note(picture));
-      followLive.move(running ? picture.liveTime : null);
-      redraw();
+      columns = readColumns(store);
+      scenery = readScenery(store, clock, scenery);
+      const shown = shownColumns(columns, store.get("column") ?? 0);
+      const numbered = columns.length > 2;
+      views.forEach((view, index) => {
+        const column = shown.find((c) => c.index === index);
+        view.root.hidden = !column;
+        if (column)
+          view.show(column, headingOf(store, column), () => fatesFor(store, column), { numbers: !store.embedded });
+      });
+      pair.dataset.columns = String(shown.length);
+      const sampled = shown.filter((column) => column.trajectory && !column.live);
+      const fated = store.get("colour") === "mode" ? sampled : [];
+      chart.show(
+        fated.flatMap((column) => {
+          const fates = fatesFor(store, column);
+          const name = numbered ? `${column.index + 1}` : kindOf(column);
+          return fates ? [{ column, fates, name }] : [];
+        }),
+      );
+      panel.setNote(note(store, columns, shown, scenery));
+      followLive.move(store.get("live") ? store.get("live_t") : null);
     }),
     signal,
   );
 
+  views.forEach((view) => picking(store, view, signal));
+  samplingControls(store, panel, followLive.start, signal);
   if (!store.embedded) {
-    sides.forEach(({ stage }) => (stage.canvas.tabIndex = 0));
-    const step = (t: number) => nextTime((picture.learned ?? picture.exact)?.times ?? new Float32Array(), t);
-    const bar = timeBar(clock, () => picture.schedule, signal, { direction: -1, step });
-    panel.footer.append(bar.root);
+    views.forEach(({ stage }) => (stage.canvas.tabIndex = 0));
+    const step = (t: number) => nextTime(columns.find((c) => c.trajectory)?.trajectory?.times ?? new Float32Array(), t);
+    const bar = timeBar(clock, () => store.get("schedule"), signal, { direction: -1, step });
+    panel.footer.prepend(named(store, "time", bar.root, signal));
     bindTimeKeys(el, clock, signal, -1);
     store.on("schedule", bar.refresh, signal);
   }
-  panel.footer.append(samplingControls(store, followLive.start, signal));
   store.on(TRAITS, refresh, signal);
-  clock.subscribe(redraw, signal);
+  clock.subscribe(move, signal);
   refresh();
 };
 
 const TRAITS = [
-  "times", "exact", "learned", "live", "live_of", "live_t", "mixture", "schedule", "kind", "quality", "image_shape",
-  "extent", "range",
+  "times_1", "times_2", "times_3", "times_4", "frames_1", "frames_2", "frames_3", "frames_4", "results", "runs",
+  "computed_for", "live", "live_column", "live_t", "mixture", "schedule", "kind", "quality", "image_shape", "extent",
+  "range", "colour", "picture", "column", "picked", "samplers", "budget", "seed",
 ] as const; // prettier-ignore
 
-interface Side {
-  root: HTMLElement;
-  stage: Stage;
-  caption: HTMLElement;
-  kind: "exact" | "learned";
-  shown: Shown;
-  painter: CloudPainter;
-}
-
-function createSide(
-  parent: HTMLElement,
-  kind: Side["kind"],
-  signal: AbortSignal,
-  draw: (side: Side) => (surface: Surface) => void,
-): Side {
-  const side = {
-    kind,
-    shown: { trajectory: null, live: null },
-    painter: new CloudPainter(),
-  } as unknown as Side;
-  side.root = element("div", "difflab-side");
-  side.caption = element("p", "difflab-quiet");
-  side.root.append(side.caption);
-  side.stage = createStage(side.root, (surface) => draw(side)(surface), signal);
-  parent.append(side.root);
-  return side;
-}
-
-const isEmpty = ({ shown }: Side): boolean => !shown.trajectory && !shown.live;
-
-function readPicture(store: Store<State>, before: Picture | null): Picture {
+function readScenery(store: Store<State>, clock: Clock, before: Scenery | null): Scenery {
   const look = readLook(store);
-  const times = store.get("times");
   const live = store.get("live");
-  const dim = look.images ? look.shape[0] * look.shape[1] : 2;
+  const dim = dimOf(look);
   const n = look.images ? WAITING.images : WAITING.points;
   const waiting = before?.waiting.length === n * dim ? before.waiting : noise(n, dim, store.get("seed") ?? 0);
+  const question = store.get("computed_for");
+  const raw = store.get("mixture");
   return {
     look,
-    schedule: store.get("schedule"),
-    mixture: look.images ? null : readMixture(store.get("mixture")),
-    exact: readTrajectory(times, store.get("exact")),
-    learned: readTrajectory(times, store.get("learned")),
-    live: (live?.data as Float32Array | undefined) ?? null,
-    liveOf: store.get("live_of") ?? "learned",
-    liveTime: store.get("live_t") ?? 1,
-    quality: store.embedded ? (store.get("quality") ?? null) : null,
+    schedule: question?.schedule ?? store.get("schedule"),
+    mixture: look.images || !raw ? null : mixtureOf(raw),
+    // While a run is under way all columns show its time, so that they stay comparable.
+    t: live ? (store.get("live_t") ?? 1) : clock.t,
+    byMode: store.get("colour") === "mode",
+    strip: store.get("picture") === "strip",
+    picked: store.get("picked") ?? [],
     waiting,
+    old: question !== null && question !== undefined && !current(store, question),
   };
 }
 
-function drawSide(surface: Surface, side: Side, picture: Picture, clockTime: number, el: HTMLElement): void {
-  const { look, schedule, mixture } = picture;
-  const { trajectory, live } = side.shown;
-  const color = colors(el);
-  const empty = isEmpty(side);
-  // While a run is under way both sides show its time, so that they stay comparable.
-  const t = empty ? 1 : picture.live ? picture.liveTime : clockTime;
-  const level = alphaSigma(schedule, t);
-  const view = side.painter.view(surface, look, level);
-  if (mixture && !empty) side.painter.marginal(surface, mixture, view, level, color.noise);
-  const drawn = { points: empty ? color.noise : color[side.kind], border: color.line };
-  if (live) {
-    side.painter.samples(surface, look, view, [live, live], [1, 0], level, drawn);
-  } else if (trajectory) {
-    const { before, after, u } = blendAt(trajectory.times, t);
-    const ends = [frame(trajectory, before), frame(trajectory, after)] as const;
-    side.painter.samples(surface, look, view, ends, [1 - u, u], level, drawn);
-    if (!look.images) {
-      const chosen = Array.from({ length: Math.min(PATHS, trajectory.samples) }, (_, k) => k);
-      const paths = chosen.map((i) => pathOf(trajectory, i, t, t + TAIL));
-      drawPaths(surface, view, paths, color.ink, true);
-    }
-  } else {
-    const spread = viewScale(level);
-    side.painter.samples(surface, look, view, [picture.waiting, picture.waiting], [spread, 0], level, drawn);
+const mixtures = new WeakMap<object, ReturnType<typeof readMixture>>();
+
+/** The clock asks sixty times a second; the same trait is read once. */
+function mixtureOf(raw: object): ReturnType<typeof readMixture> {
+  if (!mixtures.has(raw)) mixtures.set(raw, readMixture(raw));
+  return mixtures.get(raw)!;
+}
+
+/** What stands above a picture; in a small panel that is how good its samples are, too. */
+function headingOf(store: Store<State>, column: Column): string {
+  const kind = kindOf(column);
+  if (column.live) return `${kind} · t = ${format(store.get("live_t"))}`;
+  if (isEmpty(column)) return "";
+  if (store.embedded) {
+    const { energy_distance: value = null, energy_distance_error: error = null } = column.result ?? {};
+    return value === null ? kind : `${kind} ${withError(value, error)}`;
   }
-  const words = caption(side, picture, t);
-  if (words !== side.caption.textContent) side.caption.textContent = words;
-  side.caption.classList.toggle("difflab-exact", !empty && side.kind === "exact");
-  side.caption.classList.toggle("difflab-learned", !empty && side.kind === "learned");
-  side.stage.describe(describe(side, picture, t));
+  const run = column.result?.run ?? column.run;
+  const place = store.get("runs").length > 2 ? `${column.index + 1} · ` : "";
+  return `${place}${kind} · ${nameOf(run, store.get("samplers") ?? [], store.get("budget") ?? "steps")}`;
 }
 
-/** The word above a picture and, in a small panel, how good its samples are. */
-function caption(side: Side, { quality }: Picture, t: number): string {
-  const { kind, shown } = side;
-  if (isEmpty(side)) return "pure noise, where sampling starts";
-  if (shown.live) return `${kind} · t = ${format(t)}`;
-  const value = quality?.[kind];
-  return typeof value === "number" ? `${kind} ${withError(value, quality?.[`${kind}_error`])}` : kind;
-}
-
-function note({ exact, learned, live, look, quality }: Picture): string {
-  if (live) return "";
-  if (quality) return quality.label;
-  const run = learned ?? exact;
+function note(store: Store<State>, columns: Column[], shown: Column[], { look, old }: Scenery): string {
+  if (store.get("live")) return "";
+  const run = shown.find((column) => column.trajectory)?.trajectory;
   if (!run) return "not sampled yet";
+  if (old) return store.hasKernel ? "of the schedule before · sample again" : "of another schedule";
+  if (!isCurrent(columns) && store.hasKernel) return "changed · press Sample";
+  if (store.embedded && store.get("quality")) return store.get("quality")!.label;
   const what = `${count(run.samples)} ${look.images ? "images" : "points"}`;
-  return exact && learned ? `${what} · same noise` : what;
+  return shown.length > 1 ? `${what} · same noise` : what;
 }
 
-function describe(side: Side, { look }: Picture, t: number): string {
-  const what = look.images ? "images" : "points";
-  if (isEmpty(side)) return `Pure noise: no ${what} have been sampled yet.`;
-  return `Reverse trajectories of the ${side.kind} denoiser at t = ${t.toFixed(2)}.`;
+/** A click picks the sample under it, or lets go of it; on the keyboard Enter picks one more, Backspace lets go of the last. */
+function picking(store: Store<State>, { stage, at }: ColumnView, signal: AbortSignal): void {
+  const { canvas } = stage;
+  let down: PointerEvent | null = null;
+  const picked = () => store.get("picked") ?? [];
+  const set = (next: number[]) => store.set("picked", next.slice(-MOST_PICKED));
+  canvas.addEventListener("pointerdown", (event) => (down = event.button === 0 ? event : null), { signal });
+  canvas.addEventListener(
+    "pointerup",
+    (event) => {
+      if (!down || Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) > STILL) return;
+      const box = canvas.getBoundingClientRect();
+      const i = at(event.clientX - box.left, event.clientY - box.top);
+      if (i < 0) return picked().length ? set([]) : undefined;
+      set(picked().includes(i) ? picked().filter((k) => k !== i) : [...picked(), i]);
+    },
+    { signal },
+  );
+  canvas.addEventListener(
+    "keydown",
+    (event) => {
+      const now = picked();
+      if (event.key === "Enter") {
+        let next = 0;
+        while (now.includes(next)) next++;
+        set([...now, next]);
+      } else if (event.key === "Backspace" || event.key === "Delete") set(now.slice(0, -1));
+      else if (event.key === "Escape" && now.length) set([]);
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    },
+    { signal },
+  );
 }
 
 /**
