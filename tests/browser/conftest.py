@@ -42,6 +42,7 @@ SERVER_FLAGS = [
     "--ServerApp.disable_check_xsrf=True",
     "--ServerApp.port_retries=0",
     "--expose-app-in-browser",
+    "--JupyterNotebookApp.expose_app_in_browser=True",
 ]
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 READY = 60_000  # ms: a cold start of Python and torch on a busy machine

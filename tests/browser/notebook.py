@@ -49,6 +49,13 @@ class Notebook:
 
     def open(self, *cells: str) -> Notebook:
         """Write a new notebook with these cells and open it, with a kernel of its own."""
+        self.write(*cells)
+        self.visit()
+        wait_for(lambda: self.page.evaluate(READY), "the notebook's kernel did not start")
+        return self
+
+    def write(self, *cells: str) -> None:
+        """Write a new notebook with these cells."""
         self.file = f"notebook-{uuid.uuid4().hex[:8]}.ipynb"
         code: list[dict[str, Any]] = [
             {
@@ -63,9 +70,6 @@ class Notebook:
         ]
         content = {"cells": code, "metadata": {"kernelspec": KERNELSPEC}, "nbformat": 4, "nbformat_minor": 5}
         (self.server.root / self.file).write_text(json.dumps(content))
-        self.visit()
-        wait_for(lambda: self.page.evaluate(READY), "the notebook's kernel did not start")
-        return self
 
     def visit(self) -> None:
         """Open the file as it is on disk, in a fresh workspace with the side bar folded."""
@@ -86,8 +90,9 @@ class Notebook:
             lambda: all(count and state != "running" for state, count in self.page.evaluate(states)),
             "the cells did not end",
         )
-        trouble = self.page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']")
-        assert trouble.count() == 0, trouble.all_inner_texts()
+        errors = """() => jupyterapp.shell.currentWidget.content.widgets.flatMap(
+            c => c.model.outputs?.toJSON().filter(o => o.output_type === 'error').map(o => `${o.ename}: ${o.evalue}`) ?? [])"""
+        assert self.page.evaluate(errors) == []
 
     def run(self, index: int) -> None:
         """Start the cell `index`; does not wait for its end."""
