@@ -1,7 +1,7 @@
 /**
  * The bound as a whole, under its bars: entropy, optimal and learned on one short axis, each with its number, in the unit
- * of the bars' axis. The
- * distance from the entropy line to the green mark is what T steps cost, from green to vermilion what the network costs.
+ * of the bars' axis. Entropy is the line that no bound gets below: from it to the green mark is what T steps cost, from green
+ * to vermilion what the network costs.
  */
 import { format, withError } from "../core/numbers";
 import { element } from "../core/panel";
@@ -12,8 +12,12 @@ export interface Totals {
   optimal_error?: number | null;
   learned?: number | null;
   learned_error?: number | null;
+  gap?: number | null;
+  gap_error?: number | null;
   entropy?: number | null;
   entropy_error?: number | null;
+  /** What the optimum pays for the chosen variance above the best one. */
+  variance_cost?: number | null;
 }
 
 const ROWS = [
@@ -32,9 +36,19 @@ export function totalsStrip() {
     root,
     show(totals: Totals) {
       const known = ROWS.filter((row) => totals[row.name] != null);
-      const place = positions(known.map((row) => totals[row.name] as number));
+      const place = positions(
+        known.map((row) => totals[row.name] as number),
+        known[0]?.name === "entropy",
+      );
       axis.hidden = known.length < 2;
       axis.replaceChildren(
+        ...known.slice(1).map((row, i) => {
+          const part = element("b", "difflab-totals-part");
+          part.style.left = `${100 * Math.min(place[i], place[i + 1])}%`;
+          part.style.width = `${100 * Math.abs(place[i + 1] - place[i])}%`;
+          part.style.setProperty("--mark", `var(--difflab-${row.colour})`);
+          return part;
+        }),
         ...known.map((row, i) => {
           const mark = element("i", `difflab-mark-${row.shape}`);
           mark.style.left = `${100 * place[i]}%`;
@@ -53,14 +67,39 @@ export function totalsStrip() {
           item.append(mark, `${row.words} `, number);
           return item;
         }),
+        ...extras(totals),
       );
     },
   };
 }
 
-/** Where the marks stand, 0.04 to 0.96: the axis spans what is to be compared, it does not start at zero. */
-export function positions(values: readonly number[]): number[] {
-  const low = Math.min(...values);
-  const span = Math.max(...values) - low;
-  return values.map((v) => (span > 0 ? 0.04 + (0.92 * (v - low)) / span : 0.5));
+/** "of it for the variance 0.289", "gap 0.12 ± 0.01": what is part of the other numbers. */
+function extras({ variance_cost, gap, gap_error }: Totals): HTMLElement[] {
+  const parts: [string, string, string][] = [];
+  if (variance_cost != null && variance_cost > 5e-4) parts.push(["variance costs", format(variance_cost), "exact"]);
+  if (gap != null) parts.push(["gap", withError(gap, gap_error), "learned"]);
+  return parts.map(([label, value, colour]) => {
+    const item = element("span", "difflab-totals-extra");
+    const number = element("b", `difflab-${colour}`);
+    number.textContent = value;
+    item.append(`${label} `, number);
+    return item;
+  });
+}
+
+/**
+ * Where the marks stand, 0.04 to 0.96: the axis spans what is to be compared, it does not start at zero. With `held` the
+ * first one stands still and the axis reaches a round distance beyond it, so that it rests while the others move.
+ */
+export function positions(values: readonly number[], held = false): number[] {
+  const low = held ? values[0] : Math.min(...values);
+  const most = Math.max(...values.map((v) => Math.abs(v - low)));
+  const span = held ? roundUp(most) : most;
+  return values.map((v) => (span > 0 ? Math.max(0, 0.04 + (0.92 * (v - low)) / span) : held ? 0.04 : 0.5));
+}
+
+function roundUp(value: number): number {
+  if (!(value > 0)) return 0;
+  const power = 10 ** Math.floor(Math.log10(value));
+  return power * [1, 1.5, 2, 3, 5, 10].find((m) => m * power >= value * 0.9999)!;
 }

@@ -1,22 +1,27 @@
 /**
  * WhereTheBitsGo: the variational bound split along the chain, a bar for each stretch of steps.
  *
- * Green is what the exact denoiser pays, vermilion what the network pays above it. Where the network's estimate lies
- * below the optimum, which only the noise of sampling can do, a mark shows it and no bar is invented. L_0 and L_T
- * stand at the two ends; a bar that would dwarf the others is cut, and its number is written on it.
+ * Green is what the exact denoiser pays, hatched what of it only the variance costs, vermilion what the network pays above
+ * it. Where the network's estimate lies below the optimum, which only the noise of sampling can do, a mark shows it and no
+ * bar is invented. The green follows the schedule as it is dragged, from the mmse curve (optimal_terms.ts); over log-SNR that
+ * curve stands still, and the bars slosh under it.
  */
 import { createChart, niceTicks, type Brush, type ChartView } from "../core/chart";
 import { colourKey } from "../core/colour_key";
+import type { Choice } from "../core/controls";
+import { named } from "../core/deck";
 import { onNextFrame } from "../core/frame";
 import { count, format } from "../core/numbers";
 import { createPanel, element, followMessages } from "../core/panel";
 import type { Schedule } from "../core/schedule";
-import type { Scene, SceneState, Store } from "../core/store";
+import type { Scene, SceneState } from "../core/store";
 import { reducedMotion } from "../core/theme";
+import { bindTimeKeys, timeBar } from "../core/timebar";
 import type { NDArray } from "../core/wire";
+import { axisOf, clockOn, extent, placeOfTime, timeOfPlace } from "./bit_axis";
 import {
   barRange,
-  END_ROOM,
+  heightsOf,
   nameEnds,
   paintBars,
   writeNumbers,
@@ -24,84 +29,114 @@ import {
   type EndTerm,
   type Heights,
 } from "./bit_bars";
+import { bitControls, BY_HAND } from "./bit_controls";
+import { barAt, readBits, stays } from "./bit_state";
+import type { About, Variance } from "./optimal_terms";
 import type { Question } from "./staleness";
 import { totalsStrip, type Totals } from "./totals_strip";
+import "./where_the_bits_go.css";
 
 export interface State extends SceneState {
   schedule: Schedule;
   steps: number;
+  choices: any[];
+  step_range: [number, number];
+  variance: Variance;
+  variances: Choice[];
+  axis: "step" | "log_snr";
+  view: "learned" | "optimal" | "gap";
+  bins: number;
+  /** (3, L): log-SNR, mmse, error. */
+  mmse: NDArray | null;
+  about: About;
   edges: NDArray | null;
   optimal: NDArray | null;
+  optimal_error: NDArray | null;
   learned: NDArray | null;
   learned_error: NDArray | null;
+  gap: NDArray | null;
+  gap_error: NDArray | null;
   L_0: EndTerm | null;
   L_T: number | null;
   unit: string;
   totals: Totals;
   oracle: string;
   computed_for: Question | null;
+  computed_as: Question | null;
 }
 
+const CURVE = "line: ½ SNR · mmse, which no schedule moves";
 const TRANSITION_MS = 150;
-
-export function readBits(store: Store<State>): Bits | null {
-  const edges = store.get("edges");
-  const optimal = store.get("optimal");
-  if (!edges || !optimal || optimal.data.length === 0) return null;
-  return {
-    edges: edges.data,
-    optimal: optimal.data,
-    learned: store.get("learned")?.data ?? null,
-    learnedError: store.get("learned_error")?.data ?? null,
-    L_0: store.get("L_0") ?? null,
-    L_T: store.get("L_T") ?? null,
-    unit: store.get("unit"),
-    steps: store.get("steps"),
-    totals: store.get("totals") ?? {},
-  };
-}
-
-/** Index of the bar that holds t. */
-export function barAt(edges: ArrayLike<number>, t: number): number {
-  for (let i = 0; i < edges.length - 2; i++) if (t < edges[i + 1]) return i;
-  return edges.length - 2;
-}
+const BY_PYTHON = [
+  "mmse", "about", "edges", "optimal", "optimal_error", "learned", "learned_error", "gap", "gap_error", "L_0", "L_T",
+  "unit", "totals", "computed_for", "computed_as",
+] as const; // prettier-ignore
 
 export const whereTheBitsGo: Scene<State> = (store, el, clock, signal) => {
-  const panel = createPanel(el, {
-    title: "Where the bits go",
-    note: colourKey({ exact: "optimal", learned: "learned above it" }),
-  });
+  const panel = createPanel(el, { title: "Where the bits go" });
   followMessages(store, panel, signal);
   const waiting = element("p", "difflab-quiet difflab-waiting");
-  waiting.textContent = "The exact terms of the bound are being computed.";
   panel.body.append(waiting);
-  const chart = createChart(panel.body, { clock, minHeight: store.embedded ? 110 : 260 }, signal);
+  const axis = () => axisOf(store.get("axis"));
+  const schedule = () => store.get("schedule");
+  const onAxis = clockOn(
+    clock,
+    (t) => placeOfTime(axis(), schedule(), t),
+    (x) => timeOfPlace(axis(), schedule(), x),
+  );
+  const chart = createChart(panel.body, { clock: onAxis.clock, minHeight: store.embedded ? 110 : 260 }, signal);
   const strip = totalsStrip();
-  panel.footer.append(strip.root);
+  const said = element("p", "difflab-quiet difflab-said");
+  said.setAttribute("role", "status");
+  panel.footer.append(strip.root, said);
+  const say = (sentence: string) => {
+    said.textContent = sentence;
+    said.hidden = sentence === "";
+  };
+  say("");
+  bitControls(store, panel, say, signal);
+  if (!store.embedded) {
+    chart.root.tabIndex = 0;
+    const bar = timeBar(clock, schedule, signal);
+    panel.footer.append(named(store, "time", bar.root, signal));
+    bindTimeKeys(el, clock, signal);
+    store.on("schedule", bar.refresh, signal);
+  }
 
   let target: Bits | null = null;
   let shown: Heights | null = null;
   let from: Heights | null = null;
   let started = 0;
   let lit = -1;
+  let noted = "";
 
-  const paint = (bits: Bits) => (brush: Brush) => {
-    if (shown) paintBars(brush, bits, shown, lit);
-  };
   const view = (bits: Bits): ChartView => {
     const range = barRange(bits);
-    const each = bits.steps / bits.optimal.length;
+    const each = bits.steps / Math.max(1, bits.optimal.length);
     const bar = each === 1 ? "a step" : `${format(each, 2)} steps`;
+    const overSnr = bits.axis.name === "log_snr";
+    const curve = overSnr && bits.view !== "gap" ? stays(store) : null;
+    const ends = extent(bits.axis);
     return {
-      x: { label: `t  (each bar: ${bar} of the chain)`, range: [-END_ROOM, 1 + END_ROOM], ticks: [], format: String },
-      y: { label: bits.unit, range, ticks: niceTicks(Math.min(0, range[0] / 2), range[1], 3) },
-      curves: [],
-      data: [[-END_ROOM, 1 + END_ROOM]],
-      under: paint(bits),
+      x: {
+        label: `${overSnr ? "log-SNR" : "t"}  (each bar: ${bar} of the chain)`,
+        range: ends,
+        ticks: [],
+        format: String,
+      },
+      y: {
+        label: (bits.view === "gap" ? "learned − optimal, " : "") + bits.unit + (overSnr ? " per unit of log-SNR" : ""),
+        range,
+        ticks: niceTicks(Math.min(0, range[0] / 2), range[1], 3),
+      },
+      curves: curve ? [{ colour: "ink", width: 1.5 }] : [],
+      data: curve ? [curve.x, curve.y] : [ends],
+      under: (brush: Brush) => shown && paintBars(brush, bits, shown, lit),
       over: (brush) => {
         nameEnds(brush, bits);
         if (shown) writeNumbers(brush, bits, shown);
+        // where no data pays anything: over the last of the noise
+        if (curve) brush.text(CURVE, brush.box.right, brush.box.top + 11 * brush.pixel, "ink", "right");
       },
       summary: summaryOf(bits),
     };
@@ -117,36 +152,60 @@ export const whereTheBitsGo: Scene<State> = (store, el, clock, signal) => {
     if (share < 1) requestAnimationFrame(step);
     else from = null;
   };
+  let byHand = false;
   const draw = panel.guard(() => {
     const next = readBits(store);
-    waiting.hidden = next !== null;
-    chart.root.hidden = next === null;
+    const gapless = next !== null && next.view === "gap" && !next.gap;
+    waiting.textContent = gapless
+      ? "No network was measured yet: the gap is what it pays above the optimum."
+      : "The exact terms of the bound are being computed.";
+    waiting.hidden = next !== null && !gapless;
+    chart.root.hidden = next === null || gapless;
     strip.root.hidden = next === null;
+    const same = target?.axis === next?.axis && target?.view === next?.view;
     target = next;
     if (!next) return;
-    from = shown && shown.optimal.length === next.optimal.length ? shown : null;
-    shown ??= heightsOf(next);
+    // a hand is followed at once; what Python tells glides
+    from = !byHand && same && shown?.optimal.length === next.optimal.length ? shown : null;
+    byHand = false;
     if (!from) shown = heightsOf(next);
     started = performance.now();
-    lit = barAt(next.edges, clock.t);
+    lit = barAt(next.edges, placeOfTime(next.axis, schedule(), clock.t));
+    const key = keyOf(next);
+    if (JSON.stringify(key) !== noted) panel.setNote(colourKey(key));
+    noted = JSON.stringify(key);
     chart.show(view(next));
     strip.show(next.totals);
+    onAxis.moved();
     step();
   });
   const redraw = onNextFrame(draw, signal);
-  store.on(["edges", "optimal", "learned", "learned_error", "L_0", "L_T", "unit", "steps", "totals"], redraw, signal);
+  store.on(BY_PYTHON, redraw, signal);
+  store.on(
+    BY_HAND,
+    () => {
+      byHand = true;
+      redraw();
+    },
+    signal,
+  );
   draw();
   clock.subscribe(() => {
     if (!target) return;
-    const now = barAt(target.edges, clock.t);
+    const now = barAt(target.edges, placeOfTime(target.axis, schedule(), clock.t));
     if (now === lit) return;
     lit = now;
     chart.repaint();
   }, signal);
 };
 
-function heightsOf(bits: Bits): Heights {
-  return { optimal: Float64Array.from(bits.optimal), learned: bits.learned && Float64Array.from(bits.learned) };
+/** What the colours mean, as far as they are there to be seen. */
+function keyOf({ view, learned, carried, least, optimal }: Bits): Record<string, string> {
+  if (view === "gap") return { learned: "what the network pays above the optimum" };
+  const extra = least && Array.from(optimal).some((v, i) => v - least[i] > 0.02 * v);
+  const exact = extra ? "optimal (hatched: for the variance)" : "optimal";
+  if (view === "optimal" || !learned) return { exact };
+  return { exact, learned: carried ? "learned, estimated anew" : "learned above it" };
 }
 
 const mix = (a: Float64Array, b: Float64Array, u: number) => a.map((v, i) => v + u * (b[i] - v));
@@ -156,12 +215,14 @@ function mix2(from: Heights, goal: Heights, u: number): Float64Array | null {
   return goal.learned && mix(from.learned ?? from.optimal, goal.learned, u);
 }
 
-function summaryOf({ totals, unit, steps, optimal }: Bits): string {
+function summaryOf({ totals, unit, steps, optimal, axis, view }: Bits): string {
   const learned =
     totals.learned == null ? "no network was trained yet" : `the network pays ${format(totals.learned)} ${unit}`;
   const most = optimal.length && Array.from(optimal).indexOf(Math.max(...Array.from(optimal)));
+  const over = axis.name === "log_snr" ? "over log-SNR " : "";
+  const gap = view === "gap" ? "The gap of the bound" : "The bound";
   return (
-    `The bound of a chain of ${count(steps)} steps in ${optimal.length} bars: the exact denoiser pays ` +
+    `${gap} of a chain of ${count(steps)} steps in ${optimal.length} bars ${over}: the exact denoiser pays ` +
     `${format(totals.optimal)} ${unit}, most of it in bar ${most + 1} from the data; ${learned}.`
-  );
+  ).replace(" :", ":");
 }
