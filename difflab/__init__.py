@@ -38,6 +38,7 @@ _ROOMS = (
 _HOME = {
     "Lab": "scenes.lab",
     "ForwardNoising": "scenes.forward_noising",
+    "LangevinBench": "scenes.langevin_bench",
     "DrawData": "scenes.draw_data",
     "ScheduleDesk": "scenes.schedule_desk",
     "ReverseTrajectories": "scenes.reverse_trajectories",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .scenes.draw_data import DrawData as DrawData
     from .scenes.forward_noising import ForwardNoising as ForwardNoising
     from .scenes.lab import Lab as Lab
+    from .scenes.langevin_bench import LangevinBench as LangevinBench
     from .scenes.loss_floor import LossFloor as LossFloor
     from .scenes.reverse_trajectories import ReverseTrajectories as ReverseTrajectories
     from .scenes.run_comparison import RunComparison as RunComparison

@@ -15,6 +15,7 @@ MODULES = {
     "TrainingMonitor": "training_monitor",
     "ReverseTrajectories": "reverse_trajectories",
     "RunComparison": "run_comparison",
+    "LangevinBench": "langevin_bench",
     "Lab": "lab",
 }
 

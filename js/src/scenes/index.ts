@@ -3,6 +3,7 @@ import type { Scene } from "../core/store";
 import { drawData } from "./draw_data";
 import { forwardNoising } from "./forward_noising";
 import { lab } from "./lab";
+import { langevinBench } from "./langevin_bench";
 import { lossFloor } from "./loss_floor";
 import { reverseTrajectories } from "./reverse_trajectories";
 import { runComparison } from "./run_comparison";
@@ -21,6 +22,7 @@ const SCENES: Record<string, Scene> = {
   WhereTheBitsGo: whereTheBitsGo,
   ScoreMap: scoreMap,
   TrainingMonitor: trainingMonitor,
+  LangevinBench: langevinBench,
   Lab: lab,
 };
 
