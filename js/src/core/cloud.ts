@@ -68,7 +68,7 @@ const INK = 0.42;
 const FEW = 5000;
 /** From here on a point is one of a crowd: it is spread over fewer pixels, and nobody sees by how many. */
 const MANY = 50_000;
-const CROWD = 200_000;
+const CROWD = 100_000;
 const DOT = [
   [-0.5, -0.5],
   [0.5, -0.5],

@@ -39,6 +39,7 @@ export class Splat {
   /** In units of 1 / UNIT. */
   mass = new Int32Array(0);
   private image: ImageData | null = null;
+  private pixels = new Uint32Array(0);
   private canvas: HTMLCanvasElement | null = null;
   private table: ColourTable | null = null;
 
@@ -152,7 +153,7 @@ export class Splat {
     const image = this.blank(width, height);
     if (!this.table || !isFor(this.table, colour, ink)) this.table = colourTable(colour, ink);
     const { words, shift } = this.table;
-    colourAll(new Uint32Array(image.data.buffer), mass, words, shift);
+    colourAll(this.pixels, mass, words, shift);
     // putImageData replaces what is under it; by way of a second canvas the picture behind stays visible.
     if (!over) return context.putImageData(image, 0, 0);
     this.canvas!.getContext("2d")!.putImageData(image, 0, 0);
@@ -162,6 +163,7 @@ export class Splat {
   private blank(width: number, height: number): ImageData {
     if (!this.image || this.image.width !== width || this.image.height !== height) {
       this.image = new ImageData(width, height);
+      this.pixels = new Uint32Array(this.image.data.buffer);
       this.canvas = document.createElement("canvas");
       this.canvas.width = width;
       this.canvas.height = height;

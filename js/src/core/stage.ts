@@ -31,15 +31,17 @@ export function createStage(parent: HTMLElement, draw: (surface: Surface) => voi
   parent.append(root);
   const context = canvas.getContext("2d")!;
   const guarded = watched(root, draw);
+  // asking for it in a frame would lay the page out once more
+  let size = { width: root.clientWidth, height: root.clientHeight };
   let visible = true;
   let wanted = false;
 
   const paint = () => {
-    if (!visible || document.hidden || root.clientWidth === 0) return; // `wanted` stays: drawn when seen again
+    if (!visible || document.hidden || size.width === 0) return; // `wanted` stays: drawn when seen again
     wanted = false;
     const ratio = window.devicePixelRatio || 1;
-    const width = Math.max(1, Math.round(root.clientWidth * ratio));
-    const height = Math.max(1, Math.round(root.clientHeight * ratio));
+    const width = Math.max(1, Math.round(size.width * ratio));
+    const height = Math.max(1, Math.round(size.height * ratio));
     if (canvas.width !== width || canvas.height !== height) {
       canvas.width = width;
       canvas.height = height;
@@ -58,7 +60,10 @@ export function createStage(parent: HTMLElement, draw: (surface: Surface) => voi
     if (wanted) redraw();
   };
 
-  const resize = new ResizeObserver(redraw);
+  const resize = new ResizeObserver(() => {
+    size = { width: root.clientWidth, height: root.clientHeight };
+    redraw();
+  });
   resize.observe(root);
   const sight = new IntersectionObserver((entries) => {
     visible = entries[entries.length - 1].isIntersecting;

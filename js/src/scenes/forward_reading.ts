@@ -30,8 +30,11 @@ export function readingRow(): Reading {
   });
   const point = element("p", "difflab-reading-point");
   root.append(row, point);
+  const written = new Map<HTMLElement, string>();
   const write = (place: HTMLElement, text: string) => {
-    if (place.textContent !== text) place.textContent = text;
+    if (written.get(place) === text) return;
+    written.set(place, text);
+    place.textContent = text;
   };
   return {
     root,
