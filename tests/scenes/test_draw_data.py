@@ -1,0 +1,337 @@
+"""A drawing is a data set, exactly; a data set is a drawing; whom it feeds hears of every change."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import json
+import math
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import traitlets
+
+from difflab.data import FiniteSet, GaussianMixture, digits, two_moons
+from difflab.scenes.draw_data import DrawData
+from difflab.scenes.drawings import DRAWINGS
+from difflab.scenes.drawn import (
+    CLASSES,
+    FIT,
+    LEAST,
+    MOST_COMPONENTS,
+    MOST_POINTS,
+    SHEET,
+    decode,
+    ellipses_of,
+    encode,
+    fitted,
+    mixture_of,
+)
+from difflab.scenes.forward_noising import ForwardNoising
+from difflab.scenes.schedule_desk import ScheduleDesk
+
+JS = Path(__file__).parents[2] / "js"
+ELLIPSE = {"weight": 2.0, "mean": [1.0, -0.5], "axes": [0.6, 0.2], "angle": math.pi / 6}
+
+
+def test_ellipses_are_a_mixture_exactly() -> None:
+    scene = DrawData(mode="mixture", ellipses=[ELLIPSE, {"weight": 6, "mean": [0, 0], "axes": [1, 0.5], "angle": 0}])
+    mixture = scene.data
+    assert isinstance(mixture, GaussianMixture)
+    np.testing.assert_array_equal(mixture.weights, [0.25, 0.75])
+    np.testing.assert_array_equal(mixture.means, [[1.0, -0.5], [0.0, 0.0]])
+    turn = np.array([[math.sqrt(3) / 2, -0.5], [0.5, math.sqrt(3) / 2]])  # by 30 degrees
+    due = turn @ np.diag([0.36, 0.04]) @ turn.T
+    # float64: a few operations on numbers below one
+    np.testing.assert_allclose(mixture.covariances[0], due, atol=1e-15)
+    np.testing.assert_array_equal(mixture.covariances[1], [[1.0, 0.0], [0.0, 0.25]])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_mixture_comes_back_from_its_ellipses(seed: int) -> None:
+    given = GaussianMixture.random(6, seed=seed)
+    back = mixture_of(ellipses_of(given), "back")
+    np.testing.assert_allclose(back.weights, given.weights, rtol=1e-15)
+    np.testing.assert_array_equal(back.means, given.means)
+    # an eigendecomposition in float64 is good to a few units in the last place of the largest entry
+    np.testing.assert_allclose(back.covariances, given.covariances, atol=1e-14 * given.covariances.max())
+    scene = DrawData(mixture=given)
+    assert scene.numbers()["sigma_data"] == pytest.approx(given.sigma_data, rel=1e-13)
+
+
+def test_points_are_a_finite_set_to_the_bit() -> None:
+    rng = np.random.default_rng(0)
+    xy = rng.uniform(-2, 2, (MOST_POINTS, 2)).astype(np.float32)
+    labels = rng.integers(0, CLASSES, MOST_POINTS)
+    scene = DrawData(points=xy, labels=labels)
+    data = scene.data
+    assert isinstance(data, FiniteSet)
+    np.testing.assert_array_equal(data.x, xy)
+    np.testing.assert_array_equal(data.labels, labels)
+    numbers = scene.numbers()
+    assert (numbers["points"], numbers["classes"], numbers["components"], numbers["scaled"]) == (MOST_POINTS, 10, 0, 1)
+    assert numbers["sigma_data"] == data.sigma_data
+    assert math.isnan(numbers["entropy"])
+    # points without classes have no labels: nobody conditions on nothing
+    assert DrawData(points=xy[:5]).data.classes is None
+
+
+def test_what_does_not_lie_well_is_fitted_and_the_scale_is_said() -> None:
+    scene = DrawData()
+    assert scene.set_points([[0, 0], [10, 5], [5, 5]], [0, 1, 2]) == 0.4
+    np.testing.assert_array_equal(scene.data.x, np.float32([[-2, -1], [2, 1], [0, 1]]))  # type: ignore[union-attr]
+    assert scene.numbers()["scaled"] == 0.4
+    assert scene.set_points([[0, 0], [10, 5]], fit=False) == 1.0
+    assert scene.data.range == (0.0, 10.0)
+    assert scene.set_points(torch.tensor([[0.0, 1.0], [1.0, 0.0]])) == 1.0
+    xy, scale = fitted(np.full((3, 2), 7.0))
+    assert scale == 1.0
+    assert not xy.any()
+
+
+def test_the_browser_fits_alike() -> None:
+    """`fitted` and the limits stand in Python and in TypeScript; this holds one to the other."""
+    text = (JS / "src/scenes/drawn_points.ts").read_text()
+    due = {"MOST_POINTS": MOST_POINTS, "CLASSES": CLASSES, "SHEET": SHEET, "FIT": FIT, "LEAST": LEAST}
+    for name, value in due.items():
+        found = re.search(rf"const {name} = ([\d_.]+);", text)
+        assert found
+        assert float(found[1].replace("_", "")) == value, name
+    ellipses = (JS / "src/scenes/drawn_ellipses.ts").read_text()
+    assert f"MOST_COMPONENTS = {MOST_COMPONENTS};" in ellipses
+    node, rng = shutil.which("node"), np.random.default_rng(1)
+    assert node, "node is missing: run `make test`, which installs it"
+    sets = [rng.normal(size=(20, 2)) * s + m for s, m in ((1, 0), (30, 4), (0.01, 0), (1, 50))]
+    code = f"""
+        const {{ build }} = await import("esbuild");
+        const out = await build({{ entryPoints: ["src/scenes/drawn_points.ts"], bundle: true, write: false, format: "esm" }});
+        const made = await import("data:text/javascript;base64," + Buffer.from(out.outputFiles[0].text).toString("base64"));
+        const sets = {json.dumps([s.ravel().tolist() for s in sets])};
+        console.log(JSON.stringify(sets.map((s) => {{
+            const {{ points, scale }} = made.fitted({{ xy: Float32Array.from(s), classes: new Uint8Array(s.length / 2) }});
+            return [Array.from(points.xy), scale];
+        }})));
+    """
+    said = subprocess.run([node, "--input-type=module", "-e", code], cwd=JS, capture_output=True, text=True, check=True)
+    for given, (xy, scale) in zip(sets, json.loads(said.stdout), strict=True):
+        mine, my_scale = fitted(given)
+        # the browser begins with float32: 6e-8 of coordinates up to 53, over half widths of 0.02 at least
+        assert scale == pytest.approx(my_scale, rel=1e-5)
+        np.testing.assert_allclose(np.reshape(xy, (-1, 2)), mine, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_every_preset_is_drawn_and_of_variance_one(name: str) -> None:
+    scene = DrawData(name, seed=4)
+    assert scene.preset == name
+    # standardised in float64; points are kept in float32
+    assert scene.data.sigma_data == pytest.approx(1.0, abs=1e-6)
+    assert np.abs(scene.data.preview(500)[0]).max() < 4  # in sight, but for a tail
+    again, other = DrawData(name, seed=4), DrawData(name, seed=5)
+    assert (again.drawn, again.ellipses) == (scene.drawn, scene.ellipses)
+    assert ((other.drawn, other.ellipses) == (scene.drawn, scene.ellipses)) == (name in ("ring", "grid"))
+
+
+def test_a_new_seed_draws_a_random_preset_anew_but_nobodys_own_drawing() -> None:
+    scene = DrawData("random", seed=1)
+    scene.set_state({"seed": 2})  # as the browser does
+    scene.settle()
+    assert scene.ellipses == DrawData("random", seed=2).ellipses
+    mine = [ELLIPSE]
+    scene.set_state({"ellipses": mine, "preset": ""})
+    scene.set_state({"seed": 3})
+    scene.settle()
+    assert scene.ellipses == mine
+
+
+def test_the_preset_that_the_browser_asks_for() -> None:
+    scene = DrawData()
+    scene._receive(scene, {"request": "preset", "args": {"name": "moons"}}, [])
+    scene.settle()
+    assert (scene.mode, scene.preset, scene.error) == ("points", "moons", "")
+    scene._receive(scene, {"request": "preset", "args": {"name": "circle"}}, [])
+    scene.settle()
+    assert scene.error == "There is no drawing named 'circle'; choose one of " + ", ".join(DRAWINGS) + "."
+
+
+def test_a_preset_holds_the_drawing_itself() -> None:
+    scene = DrawData(seed=3)
+    rng = np.random.default_rng(0)
+    scene.set_points(rng.normal(size=(1000, 2)), rng.integers(0, 3, 1000))  # at once, though traits come a little later
+    told = json.loads(json.dumps(scene.to_dict()))
+    assert len(json.dumps(told)) < 1000 * 9 * 4 / 3 + 2500  # nine bytes a point in base64, and the rest
+    back = DrawData.from_dict(told)
+    np.testing.assert_array_equal(back.data.x, scene.data.x)
+    np.testing.assert_array_equal(back.data.labels, scene.data.labels)
+    scene = DrawData("random", seed=9)
+    back = DrawData.from_dict(scene.to_dict())
+    back.settle()
+    assert (back.ellipses, back.seed, back.preset) == (scene.ellipses, 9, "random")
+    empty = DrawData()
+    empty.clear()
+    assert DrawData.from_dict(empty.to_dict()).ellipses == []
+
+
+def test_numbers_of_a_mixture() -> None:
+    scene = DrawData(mixture=GaussianMixture(None, [[0.0, 1.0]], [[[0.5, 0.1], [0.1, 0.3]]]))
+    numbers = scene.numbers()
+    # of one Gaussian in closed form: (1/2) log det(2 pi e C)
+    due = 0.5 * math.log((2 * math.pi * math.e) ** 2 * (0.5 * 0.3 - 0.01))
+    assert numbers["entropy"] == pytest.approx(due, rel=1e-12)
+    assert numbers["entropy_error"] == 0.0
+    assert numbers["components"] == 1
+    assert numbers["second_moment"] == pytest.approx((0.5 + 0.3 + 1) / 2)
+    scene.clear()
+    assert math.isnan(scene.numbers()["entropy"])  # what was measured of another drawing is not said of this one
+    assert math.isnan(scene.numbers()["sigma_data"])
+
+
+def test_it_feeds_scenes_at_each_change() -> None:
+    scene, forward = DrawData(), ForwardNoising("moons", n=50)
+    seen: list[Any] = []
+    threads: list[str] = []
+    scene.on_data(lambda data: (seen.append(data), threads.append(threading.current_thread().name)))
+    scene.feed(forward)
+    scene.settle()
+    assert isinstance(forward.data, GaussianMixture)
+    assert forward.mixture is not None
+    assert scene.feeds == ["ForwardNoising"]
+    xy = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    scene.set_state({"mode": "points", "drawn": encode(np.array(xy), np.zeros(3))})
+    scene.settle()
+    assert {tuple(row) for row in forward.x0.tolist()} <= {tuple(row) for row in xy}
+    assert seen[-1] is scene.data
+    assert forward.data is scene.data
+    assert threading.current_thread().name not in threads
+    before = len(seen)
+    scene.clear()  # fewer than two points: the others keep what they have
+    scene.settle()
+    assert len(seen) == before
+    assert len(forward.data.x) == 3
+    scene.unfeed(forward)
+    scene.set_mixture(GaussianMixture.ring())
+    scene.settle()
+    assert isinstance(forward.data, FiniteSet)
+    assert isinstance(seen[-1], GaussianMixture)
+    assert scene.feeds == []
+
+
+def test_it_keeps_no_scene_alive_and_shows_what_a_listener_raises() -> None:
+    scene = DrawData()
+    scene.feed(ForwardNoising(n=10))
+    scene.settle()
+    gc.collect()
+    # ipywidgets keeps every open widget in its registry; the audience itself holds them weakly
+    assert all(type(known).__name__ == "ReferenceType" for known in scene._audience._scenes)
+
+    def fails(_data: object) -> None:
+        raise ValueError("Nobody wants this data.")
+
+    scene.on_data(fails)
+    scene.set_mixture(GaussianMixture.grid())
+    scene.settle()
+    assert scene.error == "Nobody wants this data."
+
+
+def test_too_little_is_said_in_a_sentence() -> None:
+    scene = DrawData(mode="points")
+    with pytest.raises(ValueError, match="two points or more, and nothing is drawn yet: draw, or call set_points"):
+        _ = scene.data
+    scene.set_points([[0.0, 1.0]])
+    with pytest.raises(ValueError, match="two points or more, and one point is drawn"):
+        _ = scene.data
+    scene.clear()
+    scene.settle()
+    scene.mode = "mixture"
+    with pytest.raises(ValueError, match="Nothing is drawn yet: a mixture needs one ellipse or more"):
+        _ = scene.data
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        ({"data": "circle"}, ValueError, "no data named 'circle'"),
+        ({"data": 3}, TypeError, "must be a data set or one of"),
+        ({"data": digits()}, ValueError, "points in the plane and mixtures, but digits 8x8 has the shape"),
+        ({"data": GaussianMixture.random(3, dim=3)}, ValueError, "mixtures in the plane, but .* has 3 dimensions"),
+        ({"data": GaussianMixture.random(40)}, ValueError, "at most 32 components, but got 40"),
+        ({"data": FiniteSet([[0.0, 0], [1, 1]], weights=[0.5, 0.5])}, ValueError, "a set without weights"),
+        ({"data": "ring", "points": [[0, 0]]}, ValueError, "one of data, points and mixture, but got data and points"),
+        ({"labels": [1]}, ValueError, "labels are the classes of points"),
+        ({"points": [1, 2, 3]}, ValueError, r"shape \(n, 2\), but got \(3,\)"),
+        ({"points": np.zeros((MOST_POINTS + 1, 2))}, ValueError, "at most 20,000 points, but got 20,001"),
+        ({"points": [[0, float("nan")]]}, ValueError, "must be finite"),
+        ({"points": [[0, "a"]]}, ValueError, "Points must be real numbers"),
+        ({"points": [[0, 0]], "labels": [10]}, ValueError, "whole numbers from 0 to 9"),
+        ({"points": [[0, 0]], "labels": [0.5]}, ValueError, "whole numbers from 0 to 9"),
+        ({"points": [[0, 0]], "labels": [0, 1]}, ValueError, "one label for each of the 1 points"),
+        ({"mixture": "ring"}, TypeError, "mixture must be a GaussianMixture, but got 'ring'"),
+        ({"seed": -1}, ValueError, "whole number, 0 or more"),
+        ({"pen_class": 10}, traitlets.TraitError, "pen_class"),
+        ({"brush": 7.0}, traitlets.TraitError, "brush"),
+        ({"ellipses": "ring"}, traitlets.TraitError, "must be a list of ellipses"),
+        ({"ellipses": [{"mean": [0, 0]}]}, traitlets.TraitError, "weight, mean, axes and angle"),
+        ({"ellipses": [ELLIPSE | {"weight": 0}]}, traitlets.TraitError, "a number above 0, but got 0"),
+        (
+            {"ellipses": [ELLIPSE | {"axes": [1, 0]}]},
+            traitlets.TraitError,
+            "axes of an ellipse must be two numbers from",
+        ),
+        ({"ellipses": [ELLIPSE | {"angle": math.inf}]}, traitlets.TraitError, "angle of an ellipse must be a number"),
+        ({"ellipses": [ELLIPSE | {"mean": [0]}]}, traitlets.TraitError, "mean of an ellipse must be two numbers"),
+        ({"drawn": "points"}, traitlets.TraitError, "Drawn points are"),
+        ({"drawn": {"xy": "!", "classes": ""}}, traitlets.TraitError, "must be base64"),
+        ({"drawn": {"xy": "AAAA", "classes": "Bw=="}}, traitlets.TraitError, "but got 3 and 1 bytes"),
+        ({"hidden": ["colour"]}, traitlets.TraitError, "has no control 'colour'"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(arguments: dict[str, Any], error: type, sentence: str) -> None:
+    with pytest.raises(error, match=sentence) as caught:
+        DrawData(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_others_are_refused_too() -> None:
+    scene = DrawData()
+    with pytest.raises(TypeError, match="other scenes that show data"):
+        scene.feed(scene)
+    with pytest.raises(TypeError, match="other scenes that show data"):
+        scene.feed(ForwardNoising(n=5), "ForwardNoising")  # type: ignore[arg-type]
+    assert scene.feeds == []  # nobody was added
+    with pytest.raises(TypeError, match="on_data takes a function"):
+        scene.on_data(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="Data must be a DataSet"):
+        scene.show("ring")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not of DrawData"):
+        DrawData.from_dict(ScheduleDesk().to_dict())
+    # from the browser: refused in the scene, which keeps what it had
+    before = scene.ellipses
+    scene.set_state({"ellipses": [ELLIPSE | {"axes": [0, 1]}]})
+    scene.settle()
+    assert "axes of an ellipse" in scene.error
+    assert scene.ellipses == before
+    bad = {"xy": base64.b64encode(np.float32([np.nan, 0]).tobytes()).decode(), "classes": "AA=="}
+    with pytest.raises(ValueError, match="must be finite"):
+        decode(bad)
+
+
+def test_it_shows_what_other_scenes_show() -> None:
+    scene = DrawData()
+    scene.show(two_moons(), seed=5)
+    scene.settle()
+    assert (scene.mode, scene.seed) == ("points", 5)
+    np.testing.assert_array_equal(scene.data.x, two_moons().x)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(scene.data.labels, two_moons().labels)  # type: ignore[union-attr]
+
+
+def test_the_page_is_small(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    full = DrawData(points=rng.normal(size=(MOST_POINTS, 2)))
+    assert full.save_html(tmp_path / "full.html").stat().st_size < 3_000_000
