@@ -37,9 +37,19 @@ class Levels:
         resolution: cells along a side of the grid.
         extent: half-width of the grid in units of the data; it grows with sqrt(V) where V > 1.
         seed: of the samples.
+        conditional: whether oracle and network are told the class of each sample.
     """
 
-    def __init__(self, data: DataSet, spec: dict[str, Any], *, resolution: int, extent: float, seed: int) -> None:
+    def __init__(
+        self,
+        data: DataSet,
+        spec: dict[str, Any],
+        *,
+        resolution: int,
+        extent: float,
+        seed: int,
+        conditional: bool = False,
+    ) -> None:
         import torch
 
         from ..denoisers import ExactDenoiser
@@ -51,9 +61,9 @@ class Levels:
         self._extent = extent
         generator = torch.Generator().manual_seed(seed)
         x0, labels = data.sample_labelled(SAMPLES["images" if data.is_image else "points"], generator)
-        self._x0, self._labels = x0, labels
+        self._x0, self._labels = x0, labels if conditional else None
         self._eps = torch.randn(x0.shape, generator=generator)
-        self._answers: dict[tuple[int, bool], Tensor] = {}
+        self._answers: dict[int, Tensor] = {}
 
     @property
     def computed_for(self) -> dict[str, Any]:
@@ -74,7 +84,7 @@ class Levels:
 
         Points: (G, G, 3), the mean of x_0 less alpha x_t / V in the units above, and log p_t. Images: (n, D), the mean.
         """
-        mean, shown = self._exact(i, False), self._shown()
+        mean, shown = self._exact(i), self._shown()
         if self.data.is_image:
             return np.asarray(mean[:shown].flatten(1).numpy())
         x_t = self._asked(i)[:shown]
@@ -87,18 +97,17 @@ class Levels:
     def compare(self, denoiser: Denoiser, i: int) -> tuple[np.ndarray, float, float]:
         """Learned minus exact at level `i`, (G, G, 2) or (n, D) float32; E |learned - exact|^2 over samples x_t, and its error.
 
-        All in the units above. Of images both are told the class, where the network knows classes.
+        All in the units above.
         """
         import torch
 
-        conditional = self.data.is_image and getattr(denoiser, "classes", None) is not None
         x_t, shown = self._asked(i), self._shown()
         alpha, sigma = self._level(i)
         device = getattr(denoiser, "device", None) or "cpu"
-        given = () if not conditional or self._labels is None else (self._labels.to(device),)
+        given = () if self._labels is None else (self._labels.to(device),)
         with torch.no_grad():
             mean = denoiser(x_t.float().to(device), float(self.times[i]), *given).mean.cpu().double()
-        apart = (mean - self._exact(i, conditional)).flatten(1) * (np.hypot(alpha, sigma) / sigma)
+        apart = (mean - self._exact(i)).flatten(1) * (np.hypot(alpha, sigma) / sigma)
         squares = apart[-len(self._x0) :].square().sum(1)
         field = apart[:shown].numpy().astype(np.float32)
         if not self.data.is_image:
@@ -130,18 +139,18 @@ class Levels:
         y, x = np.meshgrid(-axis, axis, indexing="ij")
         return torch.cat([torch.from_numpy(np.stack([x.ravel(), y.ravel()], axis=1)), samples])
 
-    def _exact(self, i: int, conditional: bool) -> Tensor:
+    def _exact(self, i: int) -> Tensor:
         """The oracle's mean of x_0 at the asked rows, float64."""
-        if (i, conditional) not in self._answers:
+        if i not in self._answers:
             x_t, t = self._asked(i), float(self.times[i])
             alpha, sigma = self._level(i)
             if self.oracle.of == "training set" and not self.data.is_image and alpha > 1e-6:
                 # by Tweedie's formula: a finite set gives its score in half the time of mean and variance
                 mean = (x_t + sigma**2 * self.oracle.score(x_t, t)) / alpha
             else:
-                mean = self.oracle(x_t, t, self._labels if conditional else None).mean
-            self._answers[i, conditional] = mean
-        return self._answers[i, conditional]
+                mean = self.oracle(x_t, t, self._labels).mean
+            self._answers[i] = mean
+        return self._answers[i]
 
 
 def level_times(schedule: Schedule) -> np.ndarray:

@@ -41,7 +41,8 @@ class ScoreMap(Measuring):
         seed: of the samples behind the mean squares.
 
     Traits: `view` (exact, learned, difference), `face` (score, eps, x0, v, velocity), `weighted` (by p_t), `arrows`, `heat`
-    (along the exact arrow, size, x, y, none), `contours`, `resolution` (24, 40 or 64 cells).
+    (along the exact arrow, size, x, y, none), `scale` (of the difference: its own, "fitted", or "exact"), `contours`,
+    `resolution` (24, 40 or 64 cells).
 
     Raises ValueError for data without an oracle, or of another shape, and for a denoiser of another schedule.
     """
@@ -60,6 +61,7 @@ class ScoreMap(Measuring):
     arrows = traitlets.Bool(True).tag(sync=True)
     heat = traitlets.Enum(HEATS, "along").tag(sync=True)
     contours = traitlets.Bool(False).tag(sync=True)
+    scale = traitlets.Enum(["fitted", "exact"], "fitted").tag(sync=True)
     resolution = traitlets.Enum(RESOLUTIONS, 40).tag(sync=True)
     #: (L,) times; learned minus exact (L, G, G, 2) or (L, n, D), and E |learned - exact|^2 with its error (L, 2)
     levels = Array()
@@ -76,10 +78,12 @@ class ScoreMap(Measuring):
     eps = Array()
 
     preset_traits = (
-        "t", "seed", "hidden", "schedule", "view", "face", "weighted", "arrows", "heat", "contours", "resolution",
+        "t", "seed", "hidden", "schedule", "view", "face", "weighted", "arrows", "heat", "scale", "contours",
+        "resolution",
     )  # fmt: skip
     controls = (
-        "time", "seed", "png", "view", "face", "weighted", "probe", "arrows", "heat", "contours", "resolution",
+        "time", "seed", "png", "view", "face", "weighted", "probe", "arrows", "heat", "scale",
+        "contours", "resolution",
     )  # fmt: skip
 
     def __init__(
@@ -95,10 +99,12 @@ class ScoreMap(Measuring):
         self.data = as_data(data)
         self._turn = threading.Lock()  # what is shown belongs together
         self._asked: Levels | None = None
-        self._of: tuple[Any, ...] = ()  # schedule, resolution and seed that it was asked for
+        self._of: tuple[Any, ...] = ()  # schedule, resolution, seed and condition that it was asked for
         self._learned: tuple[np.ndarray, np.ndarray] | None = None  # the stack so far, and its mean squares
         self._measured: Denoiser | None = None
         self._next = 0
+        #: whether images are denoised given their class; a network that is measured decides for itself
+        self.conditional = self.data.is_image and self.data.classes is not None
         look = _look(self.data)
         if denoiser is not None:
             _check(denoiser)
@@ -121,6 +127,7 @@ class ScoreMap(Measuring):
         )
         with self._turn:
             self.data, self._asked, self._learned, self._measured = as_data(data), None, None, None
+            self.conditional = self.data.is_image and self.data.classes is not None
             self.publish(**look, **gone, status="", seed=self.seed if seed is None else seed)
         self.refresh()
 
@@ -139,6 +146,10 @@ class ScoreMap(Measuring):
         turn. Nothing is shown, but for a word, if the denoiser's schedule is not the scene's.
         """
         _check(denoiser)
+        told = self.data.is_image and getattr(denoiser, "classes", self.data.classes) is not None
+        if told != self.conditional:
+            self.conditional = told
+            self.compute("exact", "field", self._compute_exact)
         asked = self._levels()
         if denoiser.schedule != asked.schedule:
             self.publish(status="the network is of another schedule")
@@ -202,10 +213,17 @@ class ScoreMap(Measuring):
 
         with self._turn:
             asked = self._asked
-            of = (self.schedule, self.resolution, self.seed)
+            of = (self.schedule, self.resolution, self.seed, self.conditional)
             if asked is None or self._of != of:
                 extent = view_of(self.data)["extent"]  # not the trait, which the publisher may not have written yet
-                asked = Levels(self.data, self.schedule, resolution=self.resolution, extent=extent, seed=self.seed)
+                asked = Levels(
+                    self.data,
+                    self.schedule,
+                    resolution=self.resolution,
+                    extent=extent,
+                    seed=self.seed,
+                    conditional=self.conditional,
+                )
                 self._asked, self._of, self._learned = asked, of, None
             return asked
 

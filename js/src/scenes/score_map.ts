@@ -35,6 +35,7 @@ export interface State extends SceneState, LookState {
   arrows: boolean;
   heat: Heat;
   contours: boolean;
+  scale: "fitted" | "exact";
   resolution: number;
   levels: NDArray<Float32Array> | null;
   learned: NDArray<Float32Array> | null;
@@ -51,6 +52,10 @@ const VIEWS = [
   { name: "exact", label: "Exact" },
   { name: "learned", label: "Learned" },
   { name: "difference", label: "Difference" },
+];
+const SCALES = [
+  { name: "fitted", label: "difference: its own scale" },
+  { name: "exact", label: "difference: the exact field's scale" },
 ];
 const HEATS = [
   { name: "along", label: "heat: along the exact arrow" },
@@ -79,6 +84,7 @@ export const scoreMap: Scene<State> = (store, el, clock, signal) => {
   const sheets = new ImagePainter();
   const row = element("div", "difflab-score");
   panel.body.append(row);
+  panel.root.classList.add("difflab-score-panel");
   let known: Known | null = null;
   let place = { x: 0, y: 0, side: 1 };
 
@@ -103,6 +109,7 @@ export const scoreMap: Scene<State> = (store, el, clock, signal) => {
       weighted: store.get("weighted"),
       arrows: store.get("arrows"),
       contours: store.get("contours"),
+      fitted: store.get("scale") === "fitted",
     };
     painter.draw(surface, known.field, t, look, color, font);
     if (probe.at) drawProbe(surface.context, place, probe.at, color.brand, surface.ratio);
@@ -187,6 +194,13 @@ export const scoreMap: Scene<State> = (store, el, clock, signal) => {
     onChange: (name) => store.set("heat", name as Heat),
     signal,
   });
+  const scale = select({
+    label: "scale of the difference",
+    choices: SCALES,
+    value: store.get("scale"),
+    onChange: (name) => store.set("scale", name as State["scale"]),
+    signal,
+  });
   const resolution = select({
     label: "grid of the learned field",
     choices: [24, 40, 64].map((n) => ({ name: String(n), label: `learned on ${n} × ${n}` })),
@@ -202,6 +216,7 @@ export const scoreMap: Scene<State> = (store, el, clock, signal) => {
   more("probe", probing.root);
   deck.drawer("arrows", flag("arrows", "Arrows", "Draw the field as arrows"));
   deck.drawer("heat", heat.root);
+  deck.drawer("scale", scale.root);
   deck.drawer("contours", flag("contours", "Contours of p_t", "Where a Gaussian has 1, 2 and 3 standard deviations"));
   deck.drawer("resolution", resolution.root);
   const pointsOnly = [...panel.root.querySelectorAll<HTMLElement>("[data-control]")].filter(
@@ -242,9 +257,10 @@ export const scoreMap: Scene<State> = (store, el, clock, signal) => {
     for (const [i, el] of [...choose.root.querySelectorAll("button")].entries()) el.disabled = i > 0 && !learned;
     face.set(store.get("face"));
     heat.set(store.get("heat"));
+    scale.set(store.get("scale"));
     resolution.set(String(store.get("resolution")));
     panel.setNote(
-      look.images ? "one noise for all" : store.get("weighted") ? "weighted by p_t" : `exact: ${store.get("oracle")}`,
+      store.get("weighted") && !look.images ? "weighted by p_t" : store.embedded ? "" : `exact: ${store.get("oracle")}`,
     );
     side.hidden = !learned;
     chart?.show(store, known.field, learned);
@@ -255,7 +271,7 @@ export const scoreMap: Scene<State> = (store, el, clock, signal) => {
   store.on(
     [
       "kind", "image_shape", "extent", "range", "mixture", "schedule", "oracle", "view", "face", "weighted", "arrows",
-      "heat", "contours", "resolution", "levels", "learned", "error_at", "learned_for", "exact", "exact_levels",
+      "heat", "contours", "scale", "resolution", "levels", "learned", "error_at", "learned_for", "exact", "exact_levels",
       "exact_for", "x0", "eps",
     ],
     later,

@@ -23,28 +23,27 @@ export interface Look {
   weighted: boolean;
   arrows: boolean;
   contours: boolean;
+  /** Whether a difference is drawn on a scale of its own, or on the exact field's. */
+  fitted: boolean;
 }
 
 /** CSS pixels: the key's column, the least width of an arrow's cell, the most cells along a side. */
-const KEY = 62;
+const KEY = 76;
 const ARROW_CELL = 15;
 const MOST_ARROWS = 24;
 const HEAT_CELL = 3.5;
 const MOST_HEAT = 96;
-/** Top of the heat over the root mean square of the exact field, for the fields and for their difference. */
+/** Top of the heat over the root mean square under p_t; weighted by p_t even a large value is a small one. */
 const TOP = 2.5;
-const DIFFERENCE = 0.4;
+const WEIGHTED_TOP = 1;
 /** p_t over its largest value on the contours: where a Gaussian has 1, 2 and 3 standard deviations. */
 const CONTOURS = [-0.5, -2, -4.5];
 
 /** The square that the field fills on a canvas of this size, its key beside it. */
 export function placeOf({ width, height, ratio }: Surface): Place {
   const side = Math.max(1, Math.floor(Math.min(height, width - KEY * ratio)));
-  return {
-    x: Math.max(0, Math.floor((width - side) / 2 - (KEY * ratio) / 4)),
-    y: Math.floor((height - side) / 2),
-    side,
-  };
+  const x = Math.max(0, Math.min((width - side) / 2, width - side - KEY * ratio)); // centred where the key has room
+  return { x: Math.floor(x), y: Math.floor((height - side) / 2), side };
 }
 
 /** The field of a view; null where it is not known. */
@@ -86,9 +85,9 @@ export class ScorePainter {
     if (!shown) return false;
     const signed = look.heat === "x" || look.heat === "y" || (look.heat === "along" && look.view === "difference");
     const measure = look.heat === "along" && look.view !== "difference" ? "size" : look.heat;
-    const rms = rootMeanSquare(fields.exact ?? shown, fields.density);
-    const share = look.view === "difference" ? DIFFERENCE : 1;
-    const top = share * rms * (look.weighted ? 1 : TOP);
+    const own = look.view === "difference" && look.fitted;
+    const reference = rootMeanSquare(own ? shown : (fields.exact ?? shown), fields.density);
+    const top = reference * (look.weighted ? WEIGHTED_TOP : TOP);
     const range = [signed ? -top : 0, top] as const;
     const table = this.table(look.view, signed, color);
     context.fillStyle = color.panel;
@@ -106,7 +105,6 @@ export class ScorePainter {
       context.globalAlpha = 1;
     }
     const cells = Math.max(8, Math.min(MOST_ARROWS, Math.floor(css / ARROW_CELL)));
-    const reference = share * rms;
     if (look.arrows) {
       const few = field.on(t, cells);
       const strength = look.weighted ? few.density : null;

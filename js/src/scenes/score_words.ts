@@ -50,7 +50,8 @@ export function numberLine(now: Context): (Node | string)[] {
   if (now.finite && !now.exactKnown) return ["The exact field of the training set is being computed."];
   if (now.finite && now.t === 0 && !now.images) return ["A finite set has no score at t = 0: it is points."];
   if (now.stale) return ["The network's field belongs to another schedule."];
-  if (!now.learned) return ["Train to see the difference: this is the exact field."];
+  if (!now.learned)
+    return [now.brief ? "Train to see the difference." : "The exact field: train to see the difference."];
   if (!now.square) return ["Nothing is learned at t = 0: that is the data."];
   const number = element("b", "");
   number.textContent = withError(now.square.value, now.square.error);
@@ -58,7 +59,7 @@ export function numberLine(now: Context): (Node | string)[] {
 }
 
 function nameOf({ face, brief, images }: Context): string {
-  if (images) return "E|learned − exact|² of x0, summed over the pixels";
+  if (images) return brief ? "mean square for x0" : "mean square for x0: E|learned − exact|², summed over the pixels";
   const name = face === "score" ? "Fisher divergence" : `mean square for ${face}`;
   return brief ? name : `${name}: E|learned − exact|² under p_t, between levels interpolated`;
 }
