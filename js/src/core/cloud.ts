@@ -58,12 +58,16 @@ export interface Drawn {
   behind?: Mixture | null;
   /** Colour by category: `palette[categories[i]]` for point i, and for the frame of image i. */
   tint?: { categories: ArrayLike<number>; palette: readonly string[] } | null;
+  /** CSS colour of the density behind points of several colours. */
+  neutral?: string;
   /** How dark a point is, relative to the usual. */
   ink?: number;
 }
 
 /** Opacity of one point among 20,000 on a screen of one device pixel per CSS pixel. */
 const INK = 0.42;
+/** Hues are told apart only where there is enough of them. */
+const TINT_INK = 1.6;
 /** Up to so many points are dots of about two CSS pixels. */
 const FEW = 5000;
 /** From here on a point is one of a crowd: it is spread over fewer pixels, and nobody sees by how many. */
@@ -116,13 +120,13 @@ export class CloudPainter {
     const ink = 1 - (1 - INK) ** (ratio * ratio * crowd * (drawn.ink ?? 1));
     const { behind, tint } = drawn;
     if (tint) {
-      if (behind) this.marginal(surface, behind, view, level, drawn.points);
+      if (behind) this.marginal(surface, behind, view, level, drawn.neutral ?? drawn.points);
       const palette = tint.palette.map(rgb);
       this.tinted.resize(width, height);
       this.tinted.clear();
       for (const { at, spread } of layersOf(n, view, ratio))
         this.tinted.addMixed([x, y], [a, b], at, tint.categories, palette, spread);
-      this.tinted.draw(context, ink);
+      this.tinted.draw(context, 1 - (1 - ink) ** TINT_INK);
       return n;
     }
     this.splat.resize(width, height);

@@ -82,7 +82,14 @@ export const forwardNoising: Scene<State> = (store, el, clock, signal) => {
     const tint = tinted ? { categories: labels, palette: categories(store.get("categories"), color.dark) } : null;
     let shown = 0;
     if (layers.has("points")) {
-      const drawn = { points: color.data, border: color.line, behind, tint, ink: store.get("ink") ?? 1 };
+      const drawn = {
+        points: color.data,
+        border: color.line,
+        neutral: color.mute,
+        behind,
+        tint,
+        ink: store.get("ink") ?? 1,
+      };
       shown = painter.samples(surface, look, view, [x0, eps], [level.alpha, level.sigma], level, drawn);
     } else if (behind) {
       painter.marginal(surface, behind, view, level, color.data);
