@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 TIMES = 41
 FLOOR_ROWS = 512  # samples at each time
-MMSE_ROWS = {"points": 8192, "images": 128}  # of x_0's error, which is shown with its own
+MMSE_ROWS = (128, 8192)  # fewest and most of x_0's error, which is shown with its own
+_BUDGET = 2e7  # densities that it may cost: half a second
 EXCESS_ROWS = {"points": 128, "images": 8}  # less: measured again and again while training
 
 FACES = ("eps", "x0", "v", "score")
@@ -47,9 +48,12 @@ def floor_at_t(oracle: ExactDenoiser, prediction: str, options: dict[str, Any]) 
 
 def mmse_at_t(oracle: ExactDenoiser, generator: Generator, conditional: bool) -> LossProfile:
     """The floor of x_0's squared error at each of `times`: every other floor is a factor of the level times this one."""
+    from ..data import FiniteSet
     from ..objectives import floor_profile
 
-    rows = MMSE_ROWS["images" if oracle.data.is_image else "points"]
+    data, (fewest, most) = oracle.data, MMSE_ROWS
+    parts = len(data) if isinstance(data, FiniteSet) else 8  # what every x_t is held against
+    rows = int(min(max(_BUDGET / (TIMES * parts), fewest), most))
     return floor_profile(oracle, "x0", times(), n=rows, generator=generator, conditional=conditional)
 
 
