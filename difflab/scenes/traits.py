@@ -29,6 +29,39 @@ class ScheduleTrait(traitlets.TraitType[Any, Any]):
             raise traitlets.TraitError(str(e)) from None
 
 
+class PinnedTrait(traitlets.TraitType[Any, Any]):
+    """Up to four schedules to compare with, each as `ScheduleTrait` takes it; the same one only once."""
+
+    default_value: list[dict[str, Any]] = []  # noqa: RUF012
+    most = 4
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+        def to_json(specs: list[dict[str, Any]], widget: Any) -> list[dict[str, Any]]:
+            return [on_the_wire(spec, widget) for spec in specs]
+
+        def from_json(specs: Any, widget: Any) -> Any:
+            return [from_the_wire(spec, widget) for spec in specs] if isinstance(specs, list) else specs
+
+        self.tag(sync=True, echo_update=False, to_json=to_json, from_json=from_json)
+
+    def validate(self, _obj: Any, value: Any) -> list[dict[str, Any]]:
+        if not isinstance(value, (list, tuple)):
+            raise traitlets.TraitError(f"pinned must be a list of schedules, but got {value!r:.80}.")
+        specs: list[dict[str, Any]] = []
+        for one in value:
+            try:
+                spec = schedule_dict(one)
+            except ValueError as e:
+                raise traitlets.TraitError(str(e)) from None
+            if spec not in specs:
+                specs.append(spec)
+        if len(specs) > self.most:
+            raise traitlets.TraitError(f"At most {self.most} schedules can be pinned, but got {len(specs)}.")
+        return specs
+
+
 class StepsTrait(traitlets.TraitType[Any, Any]):
     """A whole number of steps, 1 to `most`."""
 

@@ -1,120 +1,117 @@
 /**
- * ScheduleDesk: the curves of alpha, sigma, log-SNR and beta, and the sliders that shape them.
+ * ScheduleDesk: the curves of a schedule, the sliders or the hand that shapes them, and whether it reaches noise.
  *
- * Every movement redraws here from the formula; the kernel hears of it afterwards and answers with the gauge of the
- * end: how many nats (or bits) x_T still tells of the data.
+ * Every movement redraws here, from the formula or, where there is none, from the table that Python answers with; the kernel
+ * hears of formulas afterwards.
  */
-import { createChart, type ChartView, type Curve } from "../core/chart";
-import { select, slider, type Slider } from "../core/controls";
+import { createChart } from "../core/chart";
+import { segmented, slider } from "../core/controls";
+import { createDeck, named } from "../core/deck";
 import { onNextFrame } from "../core/frame";
-import { count, DASH, format, short } from "../core/numbers";
+import { count, format, withError } from "../core/numbers";
 import { createPanel, element, followMessages } from "../core/panel";
-import { alphaSigma, chainTable, complaint, logSnr, type Schedule } from "../core/schedule";
-import type { Scene, SceneState, Store } from "../core/store";
+import { complaint, drawable, logSnr, timeOfLogSnr, type Schedule } from "../core/schedule";
+import { remember } from "../core/schedule_tables";
+import type { Clock, Scene, SceneState } from "../core/store";
 import { throttle } from "../core/throttle";
+import { bindTimeKeys, timeBar } from "../core/timebar";
+import type { NDArray } from "../core/wire";
+import "./desk.css";
+import { adviceBox, pinBox, type Advice } from "./desk_drawer";
+import { endOf, gaugeOfTheEnd, type Terminal } from "./desk_gauge";
+import { deskHand } from "./desk_hand";
+import {
+  beyond,
+  beyondSliders,
+  formulaChooser,
+  nameOf,
+  parameterSliders,
+  type ScheduleChoice,
+} from "./desk_parameters";
+import { betasOf, curvesOf, drawingOf, mmseOf, placeOf, type Known, type Pin } from "./desk_views";
+import { mmseAt, type About } from "./optimal_terms";
 import "./scenes.css";
-import { current } from "./staleness";
+import { tableRequest, type TableAnswer } from "./table_request";
 
-export interface Param {
-  name: string;
-  label: string;
-  min: number;
-  max: number;
-  default: number;
-  log?: boolean;
-}
-
-export interface ScheduleChoice {
-  name: string;
-  label: string;
-  params: Param[];
-}
-
-export interface Terminal {
-  L_T: number;
-  unit: string;
-  alpha_bar_T: number;
-  reaches_noise: boolean;
-  sentence: string;
-  schedule: Schedule;
-  steps: number;
-}
+export { beyondSliders, type ScheduleChoice };
 
 export interface State extends SceneState {
   schedule: Schedule;
   steps: number;
+  view: string;
+  pinned: Schedule[];
   choices: ScheduleChoice[];
   step_range: [number, number];
   terminal: Terminal | null;
+  ends: Terminal[];
+  advice: Advice | null;
+  mmse: NDArray<Float32Array> | null;
+  about: (About & { of: string }) | null;
+  table: TableAnswer | null;
 }
 
-const POINTS = 401;
 const SEND_EVERY_MS = 100;
-const Y_TOP = 1.06; // room above alpha = 1
-
-/** A sentence for each value that its slider cannot reach. It stands all the same: a script may know why. */
-export function beyondSliders(schedule: Schedule, choices: readonly ScheduleChoice[]): string[] {
-  const params = choices.find((c) => c.name === schedule.name)?.params ?? [];
-  return params.flatMap(({ name, label, min, max }) => beyond(label, schedule.params[name], min, max));
-}
-
-function beyond(
-  label: string,
-  value: number | undefined,
-  min: number,
-  max: number,
-  show: (x: number) => string = format,
-): string[] {
-  if (value === undefined || (min <= value && value <= max)) return [];
-  const end = value > max ? `ends at ${show(max)}` : `begins at ${show(min)}`;
-  return [`${label} = ${show(value)} lies beyond its slider, which ${end}.`];
-}
+const VIEWS = [
+  { name: "t", label: "over t" },
+  { name: "mmse", label: "mmse" },
+  { name: "beta", label: "beta" },
+];
+/** As Python knows a schedule: it makes tables itself. */
+const bare = ({ name, params }: Schedule): Schedule => ({ name, params });
 
 export const scheduleDesk: Scene<State> = (store, el, clock, signal) => {
   const panel = createPanel(el, { title: "Schedule" });
   followMessages(store, panel, signal);
-  const chart = createChart(panel.body, { clock, minHeight: store.embedded ? 110 : 260 }, signal);
+  const plot = element("div", "difflab-desk-plot");
+  panel.body.append(plot);
   const choices = store.get("choices") ?? [];
-  const remembered = new Map<string, Schedule>();
+  const [fewest, most] = store.get("step_range") ?? [1, 1000];
+  let view = store.get("view") ?? "t";
+  const onLogSnr = () => view === "mmse" && !hand.drawing;
+  const place = () => (onLogSnr() ? placeOf(logSnr(store.get("schedule"), clock.t)) : clock.t);
+  const seek = (x: number) => clock.seek(onLogSnr() ? timeOfLogSnr(store.get("schedule"), -x) : x);
 
   const said = element("p", "difflab-quiet difflab-said");
   said.setAttribute("role", "status");
-  const sliders = element("div", "");
-  const gauge = gaugeOfTheEnd(store);
-  const chooser = select({
-    label: "formula of the schedule",
-    choices,
-    value: store.get("schedule").name,
-    onChange(name) {
-      const choice = choices.find((c) => c.name === name)!;
-      const usual = Object.fromEntries(choice.params.map((p) => [p.name, p.default]));
-      propose(remembered.get(name) ?? { name, params: usual });
-    },
-    signal,
-  });
-
-  chooser.root.classList.add("difflab-in-note");
-  const chainLength = element("span", "");
-  const note = element("span", "");
-  note.append(chooser.root, chainLength);
-  panel.setNote(note);
-  const sendSchedule = throttle<Schedule>((value) => store.set("schedule", value), SEND_EVERY_MS, signal);
-  const sendSteps = throttle<number>((value) => store.set("steps", value), SEND_EVERY_MS, signal);
-  let inputs = new Map<string, Slider>();
-  let slidersOf = "";
-  let slidersAbort = new AbortController();
   const tell = (...sentences: string[]) => {
     said.textContent = sentences.join(" ");
     said.hidden = sentences.length === 0;
   };
+  const gauge = gaugeOfTheEnd(store);
+  const atT = element("p", "difflab-quiet difflab-desk-at-t");
+
+  const sendSchedule = throttle<Schedule>((value) => store.set("schedule", value), SEND_EVERY_MS, signal);
+  const sendSteps = throttle<number>((value) => store.set("steps", value), SEND_EVERY_MS, signal);
+  const use = (schedule: Schedule) => {
+    remember(schedule);
+    store.setLocal("schedule", schedule); // every panel follows in this frame
+    sendSchedule.send(bare(schedule));
+  };
+  const tables = tableRequest(store, use, signal);
   /** A hand moved a control: a schedule that cannot be used is named in a sentence and goes nowhere. */
   const propose = (schedule: Schedule) => {
     const wrong = complaint(schedule);
     if (wrong) return tell(wrong);
-    store.setLocal("schedule", schedule); // every panel follows in this frame
-    sendSchedule.send(schedule);
+    if (!drawable(schedule)) return tables.ask(schedule);
+    tables.forget();
+    use(schedule);
   };
-  const [fewest, most] = store.get("step_range") ?? [1, 1000];
+
+  const chooser = formulaChooser(choices, store.hasKernel, propose, signal);
+  chooser.root.classList.add("difflab-in-note");
+  const chainLength = element("span", "");
+  const note = element("span", "");
+  note.append(named(store, "formula", chooser.root, signal), chainLength);
+  panel.setNote(note);
+  const sliders = parameterSliders(
+    choices,
+    (name, value) => {
+      const now = tables.wanted ?? store.get("schedule");
+      propose({ name: now.name, params: { ...now.params, [name]: value } });
+    },
+    sendSchedule.flush,
+    signal,
+  );
   const steps = slider({
     label: "steps T",
     min: fewest,
@@ -130,38 +127,93 @@ export const scheduleDesk: Scene<State> = (store, el, clock, signal) => {
     onChange: () => sendSteps.flush(),
     signal,
   });
-  const buildSliders = (schedule: Schedule) => {
-    slidersOf = schedule.name;
-    slidersAbort.abort();
-    slidersAbort = new AbortController();
-    const choice = choices.find((c) => c.name === schedule.name);
-    inputs = new Map(
-      (choice?.params ?? []).map((p) => [
-        p.name,
-        slider({
-          ...p,
-          value: schedule.params[p.name] ?? p.default,
-          format: short,
-          onInput: (value) => {
-            const now = store.get("schedule");
-            propose({ name: now.name, params: { ...now.params, [p.name]: value } });
-          },
-          onChange: () => sendSchedule.flush(),
-          signal: slidersAbort.signal,
-        }),
-      ]),
-    );
-    sliders.replaceChildren(...[...inputs.values()].map((s) => s.root));
-  };
-  signal.addEventListener("abort", () => slidersAbort.abort());
+  const hand = deskHand(
+    { schedule: () => store.get("schedule"), propose, redraw: () => redraw(), rest: sendSchedule.flush },
+    signal,
+  );
+  const views = segmented({
+    label: "what is drawn",
+    choices: VIEWS,
+    value: view,
+    onChange(name) {
+      hand.stop();
+      store.set("view", name);
+    },
+    signal,
+  });
+  const chart = createChart(
+    plot,
+    { clock: placedClock(clock, place, seek), minHeight: store.embedded ? 96 : 220 },
+    signal,
+  );
+  plot.append(hand.surface);
+  new ResizeObserver(() => requestAnimationFrame(() => hand.place(chart.root))).observe(plot);
 
+  const pins = (): Pin[] => {
+    const T = store.get("steps");
+    return (store.get("pinned") ?? []).filter(drawable).map((schedule) => {
+      const end = endOf(store, schedule, T);
+      return { schedule, name: nameOf(schedule, choices) + (end ? ` · L_T ${format(end.L_T, 2)}` : "") };
+    });
+  };
+  const pinning = pinBox(
+    {
+      pin: () => store.set("pinned", [...store.get("pinned"), store.get("schedule")].map(bare)),
+      unpin: (index) =>
+        store.set(
+          "pinned",
+          store.get("pinned").flatMap((schedule, i) => (i === index ? [] : [bare(schedule)])),
+        ),
+    },
+    signal,
+  );
+  const advising = adviceBox(() => {
+    const { sigma_min, sigma_max, levels } = store.get("advice")!;
+    store.set("steps", levels);
+    propose({ name: "Geometric", params: { sigma_min, sigma_max } });
+  }, signal);
+
+  const known = (): Known | null => {
+    const [mmse, about] = [store.get("mmse"), store.get("about")];
+    if (!mmse || !about) return null;
+    const n = mmse.shape[1];
+    const [logSnr, mse, error] = [0, 1, 2].map((row) => mmse.data.subarray(row * n, (row + 1) * n));
+    return { curve: { logSnr, mse, error }, about };
+  };
+  const showAtT = () => {
+    const data = onLogSnr() ? known() : null;
+    atT.hidden = !data;
+    if (!data) return;
+    const level = logSnr(store.get("schedule"), clock.t);
+    const value = Number.isFinite(level)
+      ? mmseAt(data.curve, data.about, level) / data.about.dim
+      : level > 0
+        ? 0
+        : data.about.variance;
+    const at = Math.abs(level) < 1e9 ? nearestError(data, level) : 0;
+    atT.textContent = `at t = ${clock.t.toFixed(2)}: log-SNR ${format(level)}, mmse ${withError(value, at)} per dim`;
+  };
   const draw = panel.guard(() => {
     const schedule = store.get("schedule");
     const T = store.get("steps");
-    remembered.set(schedule.name, schedule);
+    const beside = pins();
+    const data = known();
     chainLength.textContent = `, T = ${count(T)}`;
-    chart.show(curvesOf(schedule, T));
+    if (hand.drawing) chart.show(drawingOf(schedule, T, beside, hand.knots()));
+    else if (view === "beta") chart.show(betasOf(schedule, T, beside));
+    else if (view === "mmse" && data) chart.show(mmseOf(schedule, T, beside, data));
+    else chart.show(curvesOf(schedule, T, beside));
+    if (!hand.drawing && view === "mmse" && !data) tell("The mmse of this data is being measured.");
+    chart.repaint(); // what is painted under and over the curves may have changed alone
+    requestAnimationFrame(() => hand.place(chart.root));
     gauge.show(schedule, T);
+    showAtT();
+    const mine = JSON.stringify(bare(schedule));
+    pinning.show(
+      beside,
+      (store.get("pinned") ?? []).some((pin) => JSON.stringify(bare(pin)) === mine),
+    );
+    advising.show(store.get("advice"), store.hasKernel);
   });
   const redraw = onNextFrame(draw, signal);
 
@@ -169,92 +221,73 @@ export const scheduleDesk: Scene<State> = (store, el, clock, signal) => {
   const follow = panel.guard(() => {
     const wanted = store.get("schedule");
     const T = store.get("steps");
+    view = store.get("view") ?? "t";
+    remember(wanted);
     tell(...beyondSliders(wanted, choices), ...beyond("T", T, fewest, most, count));
-    chooser.set(wanted.name);
-    if (slidersOf !== wanted.name) buildSliders(wanted);
-    for (const [name, input] of inputs) if (input.value !== wanted.params[name]) input.set(wanted.params[name]);
+    chooser.show(wanted);
+    sliders.show(wanted, tables.wanted !== null); // a slider stays where the hand is, though its table is on the way
+    hand.follow(wanted);
     if (steps.value !== T) steps.set(T);
+    views.set(view);
     redraw();
   });
-  store.on("schedule", follow, signal);
-  store.on("steps", follow, signal);
-  store.on("terminal", redraw, signal);
+  store.on(["schedule", "steps", "view"], follow, signal);
+  store.on(["terminal", "ends", "pinned", "advice", "mmse", "about"], redraw, signal);
+  store.on(["mmse", "about"], () => offerViews(), signal);
+  const offerViews = () => views.setChoices(VIEWS.filter(({ name }) => name !== "mmse" || known() || store.hasKernel));
+  offerViews();
+  clock.subscribe(showAtT, signal);
 
   panel.footer.classList.add("difflab-desk");
-  panel.footer.append(sliders, steps.root, said, gauge.root);
+  panel.footer.append(
+    named(store, "parameters", sliders.root, signal),
+    named(store, "steps", steps.root, signal),
+    said,
+    atT,
+    gauge.root,
+  );
+  const deck = createDeck(store, panel, signal);
+  deck.live("view", views.root);
+  deck.live("draw", hand.root);
+  deck.drawer("pin", pinning.root);
+  deck.drawer("advice", advising.root);
+  if (!store.embedded) {
+    const bar = timeBar(clock, () => store.get("schedule"), signal);
+    panel.footer.append(named(store, "time", bar.root, signal));
+    chart.root.tabIndex = 0;
+    bindTimeKeys(el, clock, signal);
+    store.on("schedule", bar.refresh, signal);
+  }
   follow();
   draw();
 };
 
-/** "✓ reaches noise   L_T = 8.2e-8 nats/dim · ᾱ_T = 2.4e-9": what of the data is left at the end of the chain. */
-function gaugeOfTheEnd(store: Store<State>) {
-  const root = element("div", "difflab-row difflab-gauge");
-  const verdict = element("span", "");
-  const numbers = element("span", "difflab-gauge-numbers");
-  root.append(verdict, numbers);
+/** The standard error of the curve near a level. */
+function nearestError({ curve, about }: Known, level: number): number {
+  const { logSnr, error } = curve;
+  let i = 0;
+  while (i < logSnr.length - 1 && logSnr[i] < level) i++;
+  return error[i] / about.dim;
+}
+
+/** The clock as a chart needs it whose x axis is not always t. */
+function placedClock(clock: Clock, place: () => number, seek: (x: number) => void): Clock {
   return {
-    root,
-    show(schedule: Schedule, T: number) {
-      const terminal = store.get("terminal");
-      const { alpha, sigma } = chainTable(schedule, T);
-      // what the formula knows is told at once; L_T depends on the data and is the kernel's
-      const end = schedule.name === "Geometric" ? `σ_T = ${format(sigma[T], 2)}` : `ᾱ_T = ${format(alpha[T] ** 2, 2)}`;
-      // an answer that is still about an earlier position of the slider does not count
-      const known = terminal && current(store, { schedule: terminal.schedule, steps: terminal.steps });
-      verdict.className = known ? (terminal.reaches_noise ? "difflab-exact" : "difflab-learned") : "";
-      const asking = store.hasKernel ? "measuring the end …" : "L_T needs Python";
-      verdict.textContent = known ? (terminal.reaches_noise ? "✓ reaches noise" : `⚠ ${terminal.sentence}`) : asking;
-      const warns = known && !terminal.reaches_noise; // its sentence has the numbers
-      numbers.textContent = warns
-        ? ""
-        : `L_T = ${known ? `${format(terminal.L_T, 2)} ${terminal.unit}` : DASH} · ${end}`;
-      root.title = known ? terminal.sentence : "";
+    get t() {
+      return place();
     },
-  };
-}
-
-/** The four curves. alpha and sigma share the axis 0..1; log-SNR and beta have scales of their own, told by their ends. */
-export function curvesOf(schedule: Schedule, T: number): ChartView {
-  const times = Float64Array.from({ length: POINTS }, (_, i) => i / (POINTS - 1));
-  const levels = Array.from(times, (t) => alphaSigma(schedule, t));
-  const alpha = levels.map((l) => l.alpha);
-  const geometric = schedule.name === "Geometric";
-  const sigma = levels.map((l, i) => (geometric ? (i === 0 ? null : Math.log(l.sigma)) : l.sigma));
-  // at t = 0 the log-SNR is infinite: its curve begins with the chain's first noise level
-  const first = 1 / Math.max(T, POINTS - 1);
-  const snr = Array.from(times, (t, i) => logSnr(schedule, i === 0 ? first : t));
-  const { beta } = chainTable(schedule, T);
-  const variance = Array.from(times, (t) => Math.log(beta[Math.max(1, Math.round(t * T))]));
-  const betaEnds = ends(variance);
-  const sigmaEnds = geometric ? ends(sigma.slice(1) as number[]) : undefined;
-  const sigmaRange = sigmaEnds && ([sigmaEnds[0], sigmaEnds[0] + Y_TOP * (sigmaEnds[1] - sigmaEnds[0])] as const);
-  const raised = (e: readonly number[]) => e.map((v) => short(Math.exp(v), 2)).join("…");
-  const curves: Curve[] = [
-    { colour: "alpha", label: geometric ? "alpha = 1" : "alpha" },
-    { colour: "sigma", range: sigmaRange, label: geometric ? `sigma ${raised(sigmaEnds!)} (log)` : "sigma" },
-    {
-      colour: "log-snr",
-      range: padded(ends(snr)),
-      label: `log-SNR ${format(snr[0], 2)}…${format(snr[POINTS - 1], 2)}`,
+    get playing() {
+      return clock.playing;
     },
-    { colour: "beta", range: padded(betaEnds), dash: [5, 4], width: 1.5, label: `beta ${raised(betaEnds)} (log)` },
-  ];
-  return {
-    x: { label: "t", range: [0, 1], ticks: [0, 0.5, 1], format: String },
-    y: { label: "", range: [0, Y_TOP], ticks: [0, 0.5, 1], format: String },
-    curves,
-    data: [times, alpha, sigma, snr, variance],
-    summary:
-      `Curves over t of a ${schedule.name} schedule with ${T} steps: log-SNR falls from ${format(snr[0])} to ` +
-      `${format(snr[POINTS - 1])}, beta runs from ${raised([variance[0], variance[POINTS - 1]])}.`,
+    get pace() {
+      return clock.pace;
+    },
+    set pace(value) {
+      clock.pace = value;
+    },
+    seek,
+    play: (direction) => clock.play(direction),
+    pause: () => clock.pause(),
+    subscribe: (f, signal) => clock.subscribe(f, signal),
   };
-}
-
-function ends(values: readonly number[]): [number, number] {
-  return [Math.min(...values), Math.max(...values)];
-}
-
-function padded([low, high]: readonly [number, number]): [number, number] {
-  const room = 0.04 * (high - low) || 0.5;
-  return [low - room, high + room];
 }
