@@ -137,7 +137,7 @@ def test_the_saved_page_carries_everything_and_asks_for_nothing(lab: Lab, tmp_pa
     state = json.loads(re.search(r'<script type="application/json" id="state">(.*?)</script>', page, re.S).group(1))
     assert state["scene"] == "Lab"
     assert state["forward"]["x0"]["shape"] == [20_000, 2]
-    assert state["reverse"]["exact"]["dtype"] == "float16"
+    assert state["reverse"]["frames_1"]["dtype"] == "float16"
     assert len(page) < 3_000_000
     assert "<" not in re.search(r'id="state">(.*?)</script>', page, re.S).group(1)  # no name can end the element early
     # nothing is loaded: no address but the names of XML's own spaces
