@@ -103,13 +103,14 @@ export function nearestPoint(
   return best;
 }
 
-/** "point 17: x₀ (0.92, −1.10), ε (0.13, 0.40), x_t (...)". */
+/** "point 17: x_t (0.92, −1.10), x₀ (...), ε (...)". */
 export function whereabouts({ x0, eps }: Picture, i: number, { alpha, sigma }: AlphaSigma): string {
   const pair = (x: number, y: number) => `(${fixed(x)}, ${fixed(y)})`;
   const [a, b, c, d] = [x0[2 * i], x0[2 * i + 1], eps[2 * i], eps[2 * i + 1]];
   const now = pair(alpha * a + sigma * c, alpha * b + sigma * d);
-  return `point ${i}: x₀ ${pair(a, b)}, ε ${pair(c, d)}, x_t ${now}`;
+  return `point ${i}: x_t ${now}, x₀ ${pair(a, b)}, ε ${pair(c, d)}`;
 }
 
 /** Two decimals: the digits of a moving point must not jump. */
-const fixed = (x: number) => (Math.abs(x) < 1000 ? x.toFixed(2).replace("-", "−") : format(x));
+const fixed = (x: number) =>
+  Math.abs(x) < 0.005 ? "0.00" : Math.abs(x) < 1000 ? x.toFixed(2).replace("-", "−") : format(x);
