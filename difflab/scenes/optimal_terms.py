@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from ..mmse import Profile
     from ..terms import Terms
 
+#: of the reverse steps, as the select offers them
+VARIANCES = [
+    {"name": "large", "label": "large"},
+    {"name": "small", "label": "small"},
+    {"name": "ddpm_large", "label": "large, DDPM's first"},
+    {"name": "ddpm_small", "label": "small, DDPM's first"},
+    {"name": "optimal", "label": "optimal"},
+]
 FIRST_ROWS = 512  # for L_0 of discrete data, which is no mean square
 
 
@@ -36,6 +44,10 @@ class Optimal:
     chain: MarkovChain
     variance: str | Tensor
     question: tuple[DataSet, bool, str, int]
+
+    def first(self) -> dict[str, float | None]:
+        """L_0 as the browser has it, before a network was measured."""
+        return {"optimal": self.terms.L_0, "optimal_error": self.terms.L_0_error, "learned": None}
 
     def same_question(self, other: Optimal) -> bool:
         same_chain = self.chain.schedule == other.chain.schedule and self.chain.steps == other.chain.steps

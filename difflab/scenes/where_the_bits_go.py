@@ -18,7 +18,7 @@ from . import mmse_curve, optimal_terms
 from .arrays import Array
 from .choices import SCHEDULES, STEP_RANGE, as_data, schedule_of
 from .following import Measuring
-from .optimal_terms import Optimal
+from .optimal_terms import VARIANCES, Optimal
 from .rescheduled import under
 from .schedule_table import FORMULAS
 from .traits import ScheduleTrait, StepsTrait
@@ -30,13 +30,6 @@ if TYPE_CHECKING:
 
 BINS = 40
 LEARNED_ROWS = {"points": 16, "images": 8}  # a bin: few, since they are drawn again and again while training
-VARIANCES = [
-    {"name": "large", "label": "large"},
-    {"name": "small", "label": "small"},
-    {"name": "ddpm_large", "label": "large, DDPM's first"},
-    {"name": "ddpm_small", "label": "small, DDPM's first"},
-    {"name": "optimal", "label": "optimal"},
-]
 
 
 class WhereTheBitsGo(Measuring):
@@ -105,6 +98,7 @@ class WhereTheBitsGo(Measuring):
         self._optimal: Optimal | None = None
         self._curve: tuple[tuple[DataSet, int, bool], mmse_curve.Curve] | None = None
         self._measured: Denoiser | None = None
+        self._learned_of: Optimal | None = None  # what the learned terms on screen stand beside
         self._turn = threading.Lock()  # what is shown belongs together: held while `_optimal` and its traits change
         #: called when the exact terms were computed anew, from the lane that computed them
         self.on_optimal: Callable[[], None] = self._measure_again
@@ -180,7 +174,7 @@ class WhereTheBitsGo(Measuring):
                 edges=terms.edges.numpy().astype(np.float32),
                 optimal=terms.L.numpy().astype(np.float32),
                 optimal_error=terms.L_error.numpy().astype(np.float32),
-                L_0={"optimal": terms.L_0, "optimal_error": terms.L_0_error, "learned": None},
+                L_0=self._optimal.first(),
                 L_T=terms.L_T,
                 unit=terms.unit,
                 oracle=oracle.of,
@@ -238,18 +232,13 @@ class WhereTheBitsGo(Measuring):
         with self._turn:
             if self._optimal is not best:
                 return
+            self._learned_of = best
             self.publish(
                 learned=learned.L.numpy().astype(np.float32),
                 learned_error=learned.L_error.numpy().astype(np.float32),
                 gap=above.L.numpy().astype(np.float32),
                 gap_error=above.L_error.numpy().astype(np.float32),
-                L_0={
-                    "optimal": best.terms.L_0,
-                    "optimal_error": best.terms.L_0_error,
-                    "learned": learned.L_0,
-                    "gap": above.L_0,
-                    "gap_error": above.L_0_error,
-                },
+                L_0=best.first() | {"learned": learned.L_0, "gap": above.L_0, "gap_error": above.L_0_error},
                 totals=self._exact_totals()
                 | {
                     "learned": learned.total,
@@ -260,10 +249,15 @@ class WhereTheBitsGo(Measuring):
             )
 
     def _measure_again(self) -> None:
-        """The question changed: what was measured last is measured anew, unless a training brings a newer one."""
-        last = self._measured
-        if last is not None and self.learned is None:
-            self.compute("learned", "again", lambda: self.measure(last))
+        """The question changed: what was measured last is measured anew, unless a training has brought a newer one by then."""
+
+        def job() -> None:
+            last = self._measured
+            if last is not None and self._learned_of is not self._optimal:
+                self.measure(last)
+
+        if self._measured is not None:
+            self.compute("learned", "again", job)
 
     def _exact_totals(self) -> dict[str, Any]:
         assert self._optimal is not None
@@ -281,9 +275,8 @@ class WhereTheBitsGo(Measuring):
         """Take the learned terms away."""
         self._measured = None
         known = self._optimal
-        L_0 = {} if known is None else {"optimal": known.terms.L_0, "optimal_error": known.terms.L_0_error}
-        totals = self._exact_totals() if known else dict(self.totals)
-        self.publish(**dict.fromkeys(_LEARNED), totals=totals, L_0={**L_0, "learned": None} if L_0 else None)
+        shown = {"totals": self._exact_totals(), "L_0": known.first()} if known else {}
+        self.publish(**dict.fromkeys(_LEARNED), **shown)
 
     def numbers(self) -> dict[str, float]:
         """L_T, L_0, and the totals (optimal, learned, gap, entropy) with their errors, per dimension in `unit`; those known.
