@@ -150,7 +150,8 @@ def ellipses_of(mixture: GaussianMixture) -> list[Ellipse]:
         raise ValueError(f"DrawData draws mixtures in the plane, but {mixture.name} has {mixture.dim} dimensions.")
     values, vectors = np.linalg.eigh(mixture.covariances)  # ascending
     axes = np.sqrt(values[:, ::-1])
-    angles = np.arctan2(vectors[:, 1, 1], vectors[:, 0, 1])
+    round_ones = axes[:, 0] == axes[:, 1]  # which point nowhere
+    angles = np.where(round_ones, 0.0, np.arctan2(vectors[:, 1, 1], vectors[:, 0, 1]))
     return check_ellipses(
         [
             {"weight": float(w), "mean": m.tolist(), "axes": a.tolist(), "angle": float(angle % math.pi)}
