@@ -63,7 +63,6 @@ export function timeBar(
   };
   data.append(end("t = 0 · "), "data");
   noise.append("noise", end(" · t = 1"));
-  const level = element("span", "difflab-end-level");
   ends.append(data, middle, noise);
   track.append(input, ends);
   const hint = element("span", "difflab-chip difflab-hint");
@@ -80,8 +79,8 @@ export function timeBar(
   const refresh = watched(root, () => {
     input.value = String(Math.round(clock.t * POSITIONS));
     const now = schedule();
-    level.textContent = now ? ` · log-SNR ${format(logSnr(now, clock.t))}` : "";
-    middle.replaceChildren(`t = ${clock.t.toFixed(3)}`, level);
+    const level = now ? ` · log-SNR ${format(logSnr(now, clock.t))}` : "";
+    middle.textContent = `t = ${clock.t.toFixed(3)}${level}`;
     input.setAttribute("aria-valuetext", middle.textContent);
     slow.setAttribute("aria-pressed", String(clock.pace !== 1));
     play.textContent = clock.playing ? "❚❚" : "▶";
