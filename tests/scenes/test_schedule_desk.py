@@ -1,13 +1,20 @@
-"""The gauge against the KL of two Gaussians, and refusals that lose nothing."""
+"""The gauge against the KL of two Gaussians, the mmse against a closed form, NCSNv2's advice, and refusals that lose nothing."""
 
+import json
 import math
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import pytest
 import traitlets
 
+from difflab.advice import level_overlap
 from difflab.data import FiniteSet, GaussianMixture, digits
+from difflab.scenes.choices import SCHEDULES
 from difflab.scenes.schedule_desk import ScheduleDesk, terminal
-from difflab.schedules import Geometric, VPLinear, schedule_from
+from difflab.scenes.schedule_table import table_of
+from difflab.schedules import EDM, Flow, Geometric, Learned, SubVP, Tabulated, VPBetaSigmoid, VPLinear, schedule_from
 
 
 def kl(mean: float, std: float, prior: float) -> float:
@@ -89,3 +96,140 @@ def test_a_preset_comes_back() -> None:
         ScheduleDesk.from_dict({"scene": "Lab"})
     with pytest.raises(ValueError, match="has no knob"):
         ScheduleDesk.from_dict({"scene": "ScheduleDesk", "knob": 1})
+
+
+def test_every_choice_of_the_desk_is_a_schedule_at_both_ends_of_its_sliders() -> None:
+    ring = GaussianMixture.ring()
+    for choice in SCHEDULES:
+        usual = choice.get("fixed", {}) | {p["name"]: p["default"] for p in choice["params"]}
+        assert len(choice["params"]) <= 2
+        for p in choice["params"]:
+            assert p["min"] <= p["default"] <= p["max"]
+            for end in ("min", "max"):
+                schedule_from(choice["name"], usual | {p["name"]: p[end]})
+        known = schedule_from(choice["name"], usual)
+        desk = ScheduleDesk(known, data=ring)
+        assert desk.numbers()["reaches_noise"] in (0.0, 1.0)
+        assert not desk.error
+
+
+def test_a_schedule_that_ends_without_data_tells_nothing() -> None:
+    numbers = ScheduleDesk(Flow(), 50, t=1.0).numbers()
+    assert (numbers["L_T"], numbers["alpha_bar_T"], numbers["log_snr"]) == (0.0, 0.0, -math.inf)
+    # the ring's own variance per coordinate: nothing better than its mean can be said
+    assert numbers["mmse"] == pytest.approx(GaussianMixture.ring().sigma_data ** 2, rel=1e-12)
+    assert ScheduleDesk(SubVP(), 50).numbers()["reaches_noise"] == 1.0
+
+
+def test_the_mmse_is_that_of_a_gaussian_and_says_how_sure_it_is() -> None:
+    single = GaussianMixture([1.0], [[0.0, 0.0]], [[[0.49, 0.0], [0.0, 0.49]]])
+    desk = ScheduleDesk(data=single, t=0.6)
+    numbers = desk.numbers()
+    expected = 0.49 / (1 + 0.49 * math.exp(numbers["log_snr"]))  # 1 / (1 / var + SNR), for every draw alike
+    assert numbers["mmse"] == pytest.approx(expected, rel=1e-6)  # float32 samples
+    assert numbers["mmse_error"] <= 1e-6
+    ring = ScheduleDesk(t=0.6)
+    few = ring.numbers()
+    ring.view = "mmse"
+    many = ring.numbers()
+    assert many["mmse_error"] < few["mmse_error"] / 5  # 4096 draws a level instead of some twenty
+    apart = abs(many["mmse"] - few["mmse"])
+    assert 0 < apart < 5 * few["mmse_error"]
+    assert ring.mmse.shape[0] == 3
+
+
+def test_the_advice_is_that_of_the_engine_and_has_its_numbers() -> None:
+    desk = ScheduleDesk(data="digits")
+    numbers = desk.numbers()
+    x = digits().x.reshape(len(digits().x), -1).astype(np.float64)
+    square = (x**2).sum(1)
+    farthest = math.sqrt((square[:, None] + square[None] - 2 * x @ x.T).max())
+    assert numbers["advised_sigma_max"] == pytest.approx(farthest, rel=1e-6)
+    ends = numbers["advised_sigma_max"] / numbers["advised_sigma_min"]
+    assert numbers["advised_ratio"] ** (numbers["advised_levels"] - 1) == pytest.approx(ends, rel=1e-9)
+    assert numbers["advised_overlap"] == pytest.approx(level_overlap(numbers["advised_ratio"], 64), abs=1e-9)
+    sentence = desk.advice["sentence"]
+    for told in (
+        "D = 64",
+        f"{farthest:.3g}",
+        f"{numbers['advised_levels']:.0f} levels",
+        f"{numbers['advised_epsilon']:.2g}",
+    ):
+        assert told in sentence
+
+
+def test_pinned_schedules_are_measured_too() -> None:
+    desk = ScheduleDesk(pinned=["VPLinear", EDM(), VPLinear()], steps=50)
+    desk.settle()
+    assert [p["name"] for p in desk.pinned] == ["VPLinear", "EDM"]  # the same one only once
+    assert [e["schedule"] for e in desk.ends] == desk.pinned
+    assert desk.ends[0]["L_T"] == terminal(desk.data, VPLinear().to_dict(), 50)["L_T"]
+    assert desk.get_state()["pinned"] == desk.pinned  # formulas need no table
+    desk.pinned = [VPBetaSigmoid()]
+    assert desk.get_state()["pinned"][0].keys() == {"name", "params", "table"}
+    with pytest.raises(traitlets.TraitError, match="At most 4 schedules can be pinned, but got 5"):
+        desk.pinned = [Geometric(sigma_max=float(s)) for s in (2, 3, 4, 5, 6)]
+    with pytest.raises(traitlets.TraitError, match="pinned must be a list"):
+        desk.pinned = "VPLinear"
+    desk.set_state({"pinned": [{"name": "Nope", "params": {}}]})
+    desk.settle()
+    assert "no schedule named" in desk.error
+    assert desk.pinned == [VPBetaSigmoid().to_dict()]
+
+
+def ask(desk: ScheduleDesk, token: int, name: str, params: dict) -> None:
+    """As the browser does while a slider moves."""
+    args = {"token": token, "name": name, "params": params}
+    desk._receive(desk, {"request": "table", "args": args}, [])
+    desk.settle()
+
+
+def test_a_table_is_answered_to_the_question_and_an_error_in_the_scene() -> None:
+    desk = ScheduleDesk()
+    ask(desk, 7, "VPBetaSigmoid", {"beta_max": 0.03})
+    answer = desk.table
+    assert (answer["token"], answer["params"]) == (7, {"beta_min": 1e-4, "beta_max": 0.03})
+    shape = answer["table"]["shape"]
+    sent = np.frombuffer(answer["table"]["data"], answer["table"]["dtype"]).reshape(shape)
+    np.testing.assert_array_equal(sent, table_of(VPBetaSigmoid(1e-4, 0.03)))
+    ask(desk, 8, "VPBetaSigmoid", {"beta_max": 3.0})
+    assert "beta_max <= 0.5" in desk.error
+    assert desk.table == answer
+    ask(desk, 9, "ZeroTerminalSNR", {})
+    assert desk.table["params"]["base"]["name"] == "VPScaledLinear"
+    assert not desk.error
+    # the slider is let go: the browser sends the schedule without its table, and gets it back with it
+    desk.set_state({"schedule": {"name": "VPBetaSigmoid", "params": {"beta_max": 0.03}, "table": {"anything": 1}}})
+    assert desk.schedule == VPBetaSigmoid(1e-4, 0.03).to_dict()
+    assert desk.get_state()["schedule"].keys() == {"name", "params", "table"}
+
+
+@dataclass(frozen=True)
+class Lifted(Tabulated):
+    """Somebody's own class: no name of difflab's tells it."""
+
+
+def test_a_schedule_of_ones_own_is_shown_measured_and_found_again(tmp_path: Path) -> None:
+    mine = Lifted((8.0, -9.0))
+    desk = ScheduleDesk(mine, 100)
+    numbers = desk.numbers()
+    alpha, sigma = (float(a) for a in mine.alpha_sigma(1.0))
+    assert numbers["alpha_bar_T"] == alpha**2
+    assert numbers["L_T"] == pytest.approx(kl(alpha * math.sqrt(desk.data.second_moment), sigma, 1.0), rel=1e-6)
+    assert desk.schedule["name"] == "Lifted"
+    assert desk.get_state()["schedule"]["table"]["shape"][0] == 2
+    again = ScheduleDesk.from_dict(json.loads(json.dumps(desk.to_dict())))
+    assert again.numbers() == numbers
+    assert desk.save_html(tmp_path / "own.html").stat().st_size < 3_000_000
+    learned = ScheduleDesk(Learned())
+    assert learned.schedule["name"] == "LearnedSnapshot"
+
+
+def test_a_page_has_all_its_views(tmp_path: Path) -> None:
+    desk = ScheduleDesk("VPLinear", pinned=["Flow"])
+    page = desk.save_html(tmp_path / "desk.html")
+    assert page.stat().st_size < 3_000_000
+    state = json.loads(page.read_text().split('id="state">')[1].split("</script>")[0])
+    assert state["mmse"]["shape"][0] == 3
+    assert [end["schedule"]["name"] for end in state["ends"]] == ["Flow"]
+    assert state["advice"]["sentence"].startswith("NCSNv2")
