@@ -155,7 +155,8 @@ def test_a_busy_cell_stops_neither_training_nor_sliders(page: Page, notebook: No
         notebook.run(index)
     monitor, desk = scene(page, "Loss over its floor"), scene(page, "Schedule")
     expect(desk).to_contain_text("✓ reaches noise")
-    desk.get_by_label("formula of the schedule").select_option(label="linear beta")
+    desk.get_by_label("formula of the schedule").select_option(label="sigmoid beta")  # it has no formula in the browser
+    expect(desk.get_by_label("beta max")).to_be_visible()
     expect(desk).to_contain_text("✓ reaches noise")
     monitor.get_by_role("button", name="Start", exact=True).click()
     wait_for(lambda: steps_shown(monitor) > 0, "training did not begin")
@@ -164,7 +165,7 @@ def test_a_busy_cell_stops_neither_training_nor_sliders(page: Page, notebook: No
         wait_for(lambda i=busy: notebook.is_running(i), "the cell does not run")
         seen = steps_shown(monitor)
         wait_for(lambda n=seen: steps_shown(monitor) > n + 20, "training waits for the cell")
-        # the gauge's verdict is Python's: the slider's value went there, and its answer came back
+        # the verdict is that of Python's table: the slider's value went there, and its answer came back
         desk.get_by_label("beta max").focus()
         page.keyboard.press(key)
         expect(desk).to_contain_text(verdict)
