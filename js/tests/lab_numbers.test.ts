@@ -1,17 +1,26 @@
 import { describe, expect, it } from "vitest";
 import { niceTicks } from "../src/core/chart";
-import { interpolate, moral } from "../src/scenes/at_t";
+import { lossAt, moral } from "../src/scenes/at_t";
 import { beyondSliders } from "../src/scenes/schedule_desk";
 import { mainAction, stateWords } from "../src/scenes/training_controls";
 import { axisEnd, topOf } from "../src/scenes/training_monitor";
+import { FakeStore } from "./fake_store";
 
-it("interpolates the profile exactly where it is linear, and stops at its ends", () => {
-  const times = [0.001, 0.25, 1];
-  const values = times.map((t) => 3 - 2 * t);
-  for (const t of [0.001, 0.1, 0.25, 0.7, 1]) expect(interpolate(times, values, t)).toBeCloseTo(3 - 2 * t, 12);
-  expect(interpolate(times, values, 0)).toBe(values[0]);
-  expect(interpolate([], [], 0.5)).toBeNull();
-  expect(interpolate(times, [NaN, NaN, NaN], 0.5)).toBeNull();
+const pairs = (data: number[]) => ({ dtype: "float32", shape: [data.length / 2, 2], data: Float64Array.from(data) });
+
+it("the loss at t is the floor plus the excess, in the face that is shown, straight between the levels", () => {
+  const state = {
+    times: { dtype: "float32", shape: [3], data: Float64Array.of(0, 0.5, 1) },
+    measures: ["eps", "x0"],
+    factors: { dtype: "float32", shape: [2, 3], data: Float64Array.of(1, 1, 1, 2, 4, 6) },
+    floor: pairs([1, 0.1, 2, 0.1, 4, 0.1]),
+    excess: pairs([0.5, 0.1, 0.5, 0.1, 0, 0.1]),
+    prediction: "x0",
+  };
+  expect(lossAt(new FakeStore(state), 0.25)).toEqual({ floor: (2 + 8) / 2, learned: (2 + 8) / 2 + (1 + 2) / 2 });
+  expect(lossAt(new FakeStore({ ...state, prediction: "eps" }), 1)).toEqual({ floor: 4, learned: 4 });
+  expect(lossAt(new FakeStore({ ...state, excess: null }), 1)).toEqual({ floor: 24, learned: null });
+  expect(lossAt(new FakeStore({ ...state, times: null }), 1)).toEqual({ floor: null, learned: null });
 });
 
 it("the moral is computed from the two numbers", () => {

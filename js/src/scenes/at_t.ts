@@ -5,42 +5,35 @@ import { DASH, format, withError } from "../core/numbers";
 import { createPanel, element } from "../core/panel";
 import { alphaSigma, logSnr } from "../core/schedule";
 import type { Clock, Store } from "../core/store";
-import { flatNumbers } from "../core/wire";
 import "./scenes.css";
-import type { State as LabState } from "./lab";
+import type { State as FloorState } from "./loss_floor";
+import { along, measured } from "./loss_profile";
 import type { State as DeskState } from "./schedule_desk";
 import type { State as BitsState } from "./where_the_bits_go";
 import type { State as ReverseState } from "./reverse_trajectories";
-import { staleness, type Question, type Staleness } from "./staleness";
+import { staleness, type Staleness } from "./staleness";
 
 export interface LabStores {
-  lab: Store<LabState>;
   desk: Store<DeskState>;
   bits: Store<BitsState>;
+  floor: Store<FloorState>;
   reverse: Store<ReverseState>;
 }
 
-export interface Profile {
-  computed_for?: Question | null;
-  t: unknown;
-  floor: unknown;
-  learned: unknown;
+/** The exact floor and the learned loss at `t`, in the face that LossFloor shows; null where nothing is known. */
+export function lossAt(store: Store<FloorState>, t: number): { floor: number | null; learned: number | null } {
+  const times = Array.from(store.get("times")?.data ?? []);
+  const row = (store.get("measures") ?? []).indexOf(store.get("prediction"));
+  const all = store.get("factors");
+  if (times.length === 0 || row < 0 || !all) return { floor: null, learned: null };
+  const factor = all.data.subarray(row * times.length, (row + 1) * times.length);
+  const at = (name: "floor" | "excess") => {
+    const pairs = store.get(name);
+    return pairs && along(times, measured(pairs.data, factor).value, t);
+  };
+  const [floor, excess] = [at("floor"), at("excess")];
+  return { floor, learned: floor === null || excess === null ? null : floor + excess };
 }
-
-/** Value at `t` of the polygon through (times, values); its ends beyond them; null where nothing is known. */
-export function interpolate(times: ArrayLike<number>, values: ArrayLike<number>, t: number): number | null {
-  const n = Math.min(times.length, values.length);
-  if (n === 0) return null;
-  if (t <= times[0]) return known(values[0]);
-  for (let i = 1; i < n; i++)
-    if (t <= times[i]) {
-      const u = (t - times[i - 1]) / (times[i] - times[i - 1]);
-      return known(values[i - 1] + u * (values[i] - values[i - 1]));
-    }
-  return known(values[n - 1]);
-}
-
-const known = (x: number): number | null => (Number.isFinite(x) ? x : null);
 
 /** What the two big numbers say together. */
 export function moral(learned: number | null, floor: number | null): string {
@@ -53,7 +46,14 @@ export function moral(learned: number | null, floor: number | null): string {
   return `${percent} of the loss is the floor; the other ${format(learned - floor, 2)} can still be learned.`;
 }
 
-export function atT({ lab, desk, bits, reverse }: LabStores, el: HTMLElement, clock: Clock, signal: AbortSignal): void {
+const FACES = { eps: "eps", x0: "x₀", v: "v", score: "the score" } as const;
+
+export function atT(
+  { desk, bits, floor, reverse }: LabStores,
+  el: HTMLElement,
+  clock: Clock,
+  signal: AbortSignal,
+): void {
   const panel = createPanel(el, { title: "At t" });
   const title = panel.root.querySelector(".difflab-title > span")!;
   const learnedLoss = big("learned loss", "");
@@ -76,19 +76,19 @@ export function atT({ lab, desk, bits, reverse }: LabStores, el: HTMLElement, cl
     const { alpha, sigma } = alphaSigma(schedule, t);
     snr.set(format(logSnr(schedule, t)));
     level.set(`${format(alpha)}, ${format(sigma)}`);
-    const profile = lab.get("profile");
-    const times = profile?.t ? flatNumbers(profile.t) : [];
-    const { gone, waits, why } = ageOf(profileAge);
-    const at = (values: unknown) => (values && !gone ? interpolate(times, flatNumbers(values), t) : null);
-    const [floor, learned] = [at(profile?.floor), at(profile?.learned)];
-    learnedLoss.set(learned, profile?.learned ? why : "not trained yet", waits);
-    floorLoss.set(floor, why || (profile ? "not known here" : "being computed"), waits);
-    words.textContent = profile && !why ? moral(learned, floor) : "";
+    const { gone, waits, why } = ageOf(lossAge);
+    const at = gone ? { floor: null, learned: null } : lossAt(floor, t);
+    learnedLoss.set(at.learned, why || "not trained yet", waits);
+    floorLoss.set(at.floor, why || "being computed", waits);
+    panel.setNote(`squared error of ${FACES[floor.get("prediction")]}`);
+    words.textContent = at.floor !== null && !why ? moral(at.learned, at.floor) : "";
   };
   const drawTotals = () => {
     const totals = bits.get("totals") ?? {};
     const unit = bits.get("unit");
-    panel.setNote(unit ? `bounds in ${unit}` : "");
+    const inUnit = unit ? `, ${unit}` : "";
+    boundLearned.setLabel(`bound, learned${inUnit}`);
+    boundOptimal.setLabel(`bound, optimal${inUnit}`);
     const { gone, waits, why } = ageOf(totalsAge);
     const set = (
       r: ReturnType<typeof readout>,
@@ -113,8 +113,9 @@ export function atT({ lab, desk, bits, reverse }: LabStores, el: HTMLElement, cl
   };
   const moment = onNextFrame(panel.guard(drawMoment), signal);
   const totals = onNextFrame(panel.guard(drawTotals), signal);
-  const profileFor = () => lab.get("profile")?.computed_for;
-  const profileAge = staleness(desk, lab, "profile", profileFor, moment, signal);
+  const lossFor = () => floor.get("computed_for");
+  const lossAge = staleness(desk, floor, "floor", lossFor, moment, signal);
+  floor.on(["excess", "prediction", "factors", "computed_for"], moment, signal);
   const totalsFor = () => bits.get("computed_for");
   const totalsAge = staleness(desk, bits, "totals", totalsFor, totals, signal);
   bits.on("computed_for", totals, signal);

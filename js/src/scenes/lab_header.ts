@@ -1,27 +1,18 @@
-/** The Lab's first line: tabs, the state of training, seed, preset, and the one filled button. */
-import "../core/deck.css";
-import { button, chip, select, type Choice } from "../core/controls";
+/** The Lab's first line: tabs, the state of training, seed, preset, tour, and the one filled button. */
+import { button, chip, select } from "../core/controls";
+import { named } from "../core/deck";
 import { element } from "../core/panel";
 import { seedField } from "../core/seed";
 import type { Store } from "../core/store";
 import type { State } from "./lab";
-import type { State as MonitorState } from "./training_monitor";
+import { TABS, tabOf } from "./lab_layouts";
 import { stateChip, trainButtons } from "./training_controls";
+import type { State as MonitorState } from "./training_monitor";
 
-const TABS: Choice[] = [
-  { name: "overview", label: "Overview" },
-  { name: "data", label: "Data" },
-  { name: "noise", label: "Noise" },
-  { name: "train", label: "Train" },
-  { name: "sample", label: "Sample" },
-  { name: "bits", label: "Bits" },
-];
-
-/** `root` is the Lab; its `data-tab` says which layout lab.css gives it. */
 export function labHeader(
   lab: Store<State>,
   monitor: Store<MonitorState>,
-  root: HTMLElement,
+  onTour: () => void,
   signal: AbortSignal,
 ): HTMLElement {
   const header = element("header", "difflab-header");
@@ -30,7 +21,8 @@ export function labHeader(
   const right = element("div", "difflab-header-right");
   const status = element("span", "difflab-status");
   status.setAttribute("role", "status");
-  right.append(status, stateChip(monitor, signal), seedField(lab, signal));
+  right.append(status, stateChip(monitor, signal), named(lab, "seed", seedField(lab, signal), signal));
+  const tour = button({ label: "Tour", title: "Six stops, a minute", onClick: onTour, signal });
   const presets = lab.get("presets") ?? [];
   const preset = select({
     label: "preset",
@@ -49,15 +41,17 @@ export function labHeader(
     signal,
   });
   save.hidden = !lab.hasKernel;
+  const presetChip = chip(presets.find((p) => p.name === preset.value)?.label).root;
   const { main } = trainButtons(monitor, signal, { primary: true, start: "Train" });
   right.append(
-    lab.hasKernel ? preset.root : chip(presets.find((p) => p.name === preset.value)?.label).root,
-    save,
-    main,
+    named(lab, "preset", lab.hasKernel ? preset.root : presetChip, signal),
+    named(lab, "tour", tour, signal),
+    named(lab, "save", save, signal),
+    named(lab, "train", main, signal),
   );
   const error = element("p", "difflab-error");
   error.setAttribute("role", "alert");
-  header.append(name, tabs(lab, root, signal), right, error);
+  header.append(name, tabs(lab, signal), right, error);
   const messages = () => {
     status.textContent = lab.get("status") ?? "";
     error.textContent = lab.get("error") ?? "";
@@ -69,7 +63,7 @@ export function labHeader(
   return header;
 }
 
-function tabs(lab: Store<State>, root: HTMLElement, signal: AbortSignal): HTMLElement {
+function tabs(lab: Store<State>, signal: AbortSignal): HTMLElement {
   const list = element("div", "difflab-tabs");
   list.setAttribute("role", "tablist");
   list.setAttribute("aria-label", "layouts of the Lab");
@@ -98,9 +92,7 @@ function tabs(lab: Store<State>, root: HTMLElement, signal: AbortSignal): HTMLEl
     { signal },
   );
   const show = () => {
-    const wanted = lab.get("tab") ?? "overview";
-    const tab = TABS.some((t) => t.name === wanted) ? wanted : "overview";
-    root.dataset.tab = tab;
+    const tab = tabOf(lab.get("tab"));
     for (const el of buttons) {
       const on = el.dataset.name === tab;
       el.setAttribute("aria-selected", String(on));

@@ -1,0 +1,148 @@
+"""The Lab's training: what it trains, under which schedule, and when the scenes measure the network."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from .choices import schedule_of
+from .following import ENDS, Turn
+
+if TYPE_CHECKING:
+    from ..denoisers import NetworkDenoiser
+    from ..predictions import Prediction
+    from ..schedules import Schedule
+    from ..training import Trainer
+    from .lab import Lab
+
+TRAINING: dict[str, dict[str, Any]] = {  # a minute or so on one core
+    "points": {"steps": 20_000},
+    # every row with its label: the floor on screen is that of the loss given the class
+    "images": {"steps": 2_000, "batch": 128, "label_dropout": 0.0},
+}
+
+
+class LabTraining:
+    """Between the Lab's monitor, which has the trainer, and the scenes that measure its network."""
+
+    def __init__(self, lab: Lab, steps: int | None) -> None:
+        self._lab = weakref.proxy(lab)
+        self._turn = Turn()
+        self.steps = steps
+
+    def connect(self) -> None:
+        """Once the Lab's scenes are there."""
+        self._lab.monitor.make_trainer = self._make_trainer
+        self._lab.monitor.on_look = self._look
+        self._lab.bits.on_optimal = lambda: self._lab.compute("learned", "numbers", self._measure)
+
+    @property
+    def step(self) -> int:
+        """How far the network is trained; 0 if there is none."""
+        trainer = self._lab.monitor.trainer
+        return 0 if trainer is None else int(trainer.step)
+
+    def denoiser(self) -> NetworkDenoiser | None:
+        """A copy of the trained network as it is now, under the schedule as it is now."""
+        if not self.step:
+            return None
+        denoiser = self._lab.monitor.trainer.snapshot()
+        denoiser.schedule = schedule_of(self._lab.desk.schedule)
+        return denoiser  # type: ignore[no-any-return]
+
+    def forget(self) -> None:
+        """The data changed: no network is known, and the floor is another."""
+        self._lab.monitor.publish(floor=None, floor_error=None)
+        self.measure_floor()
+
+    def reschedule(self) -> None:
+        """The schedule changed: the floor is another, and the network is asked under the new one."""
+        self.measure_floor()
+        self._lab.compute("learned", "reschedule", self._reschedule)
+
+    # -- what is exact -----------------------------------------------------------------------------------------------------
+
+    def measure_floor(self) -> None:
+        """The floor of the loss that is trained, in the background."""
+        self._lab.compute("exact", "numbers", self._measure_floor)
+
+    def _measure_floor(self) -> None:
+        import torch
+
+        from ..denoisers import ExactDenoiser
+        from ..objectives import floor
+
+        lab = self._lab
+        schedule = schedule_of(lab.desk.schedule)
+        prediction = self._prediction(schedule)
+        generator = torch.Generator().manual_seed(lab.seed)
+        total = floor(ExactDenoiser(lab.data, schedule), prediction, generator=generator, conditional=self._conditional)
+        lab.monitor.publish(floor=total.value, floor_error=total.error, prediction=prediction)
+        lab.floor.publish(prediction=prediction)
+
+    @property
+    def _conditional(self) -> bool:
+        return self._lab.data.is_image and self._lab.data.classes is not None
+
+    def _prediction(self, schedule: Schedule) -> Prediction:
+        """v trains digits best, but its size explodes with the variance; eps is well-behaved everywhere."""
+        trainer = self._lab.monitor.trainer
+        if trainer is not None:
+            return trainer.denoiser.prediction  # type: ignore[no-any-return]
+        return "v" if self._lab.data.is_image and schedule.variance_preserving else "eps"
+
+    # -- what is learned ---------------------------------------------------------------------------------------------------
+
+    def _make_trainer(self) -> Trainer:
+        import torch
+
+        from ..denoisers import NetworkDenoiser
+        from ..training import Trainer
+
+        lab = self._lab
+        schedule = schedule_of(lab.desk.schedule)
+        lab.clear_error(("learned", "reschedule"))  # it asked for just this
+        lab.monitor.trainer = None  # one that ended goes: the new one may predict something else
+        denoiser = NetworkDenoiser.for_data(
+            lab.data, schedule, self._prediction(schedule), conditional=self._conditional, seed=lab.seed
+        )
+        settings = TRAINING["images" if lab.data.is_image else "points"] | ({"steps": self.steps} if self.steps else {})
+        self.measure_floor()
+        return Trainer(denoiser, lab.data, **settings, generator=torch.Generator().manual_seed(lab.seed))
+
+    def _reschedule(self) -> None:
+        """The network goes on under the new schedule: as a function of x_t / alpha and log-SNR it is asked the same.
+
+        But for v = alpha eps - sigma x_0, whose size changes when alpha^2 + sigma^2 does.
+        """
+        lab = self._lab
+        trainer, schedule = lab.monitor.trainer, schedule_of(lab.desk.schedule)
+        if trainer is None:
+            return
+        if (
+            trainer.denoiser.prediction == "v"
+            and trainer.denoiser.schedule.variance_preserving != schedule.variance_preserving
+        ):
+            lab.monitor.detach()
+            for scene in (lab.bits, lab.floor, lab.score):
+                scene.forget()
+            raise ValueError("The network predicts v under a schedule of another kind: train it again under this one.")
+        trainer.reschedule(schedule)
+        self._measure()
+
+    def _look(self) -> None:
+        """Called at every look at the trainer: now and then, measure the network against the oracle."""
+        trainer = self._lab.monitor.trainer
+        if trainer is None or not self.step or not self._turn.due(trainer.state in (*ENDS, "paused")):
+            return
+        self._turn.begun()  # not due again at once: the job waits for its lane
+        self._lab.compute("learned", "numbers", self._measure)
+
+    def _measure(self) -> None:
+        denoiser = self.denoiser()
+        if denoiser is None:
+            return
+        with self._turn:
+            for scene in (self._lab.bits, self._lab.floor, self._lab.score):
+                with scene.shown(("learned", "numbers")):
+                    scene.measure(denoiser)
