@@ -11,6 +11,7 @@ from notebook import blank
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route, expect
 
 from difflab import (
+    DrawData,
     ForwardNoising,
     Lab,
     ReverseTrajectories,
@@ -67,6 +68,8 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "forward": ForwardNoising,
     "forward-digits": lambda: ForwardNoising("digits"),
     "desk": ScheduleDesk,
+    "draw": DrawData,
+    "draw-points": lambda: DrawData("smiley"),
     "reverse": lambda: sampled("ring"),
     "reverse-digits": lambda: sampled("digits"),
     "reverse-untouched": ReverseTrajectories,
