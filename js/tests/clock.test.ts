@@ -110,7 +110,7 @@ describe("the link to the kernel", () => {
     return { store, writes, fromKernel };
   }
 
-  it("starts at the kernel's t, writes five times a second at most, and always the last value", () => {
+  it("starts at the kernel's t, writes nothing while a hand scrubs, and the last value once it rests", () => {
     const { frame, run } = frames();
     const clock = createClock({ frame });
     const { store, writes } = storeOfT(0.4);
@@ -121,9 +121,41 @@ describe("the link to the kernel", () => {
       run();
       vi.advanceTimersByTime(1000 / 60);
     }
-    expect(writes.length).toBeLessThanOrEqual(5);
+    expect(writes).toEqual([]);
     vi.advanceTimersByTime(1000);
-    expect(writes.at(-1)).toBe(0.46);
+    expect(writes).toEqual([0.46]);
+    vi.advanceTimersByTime(10_000);
+    expect(writes).toEqual([0.46]);
+  });
+  it("writes nothing while it plays, and where it stopped", () => {
+    const { frame, run } = frames();
+    const clock = createClock({ frame, period: 2 });
+    const { store, writes } = storeOfT(0);
+    linkClock(store, clock, forever());
+    clock.play(1);
+    run();
+    for (let i = 0; i < 60; i++) {
+      run(1000 / 60);
+      vi.advanceTimersByTime(1000 / 60);
+    }
+    expect(clock.t).toBeCloseTo(0.5, 12);
+    expect(writes).toEqual([]);
+    clock.pause();
+    run();
+    vi.advanceTimersByTime(1000);
+    expect(writes).toEqual([clock.t]);
+  });
+  it("writes nothing after the scene was closed", () => {
+    const { frame, run } = frames();
+    const clock = createClock({ frame });
+    const { store, writes } = storeOfT(0);
+    const closing = new AbortController();
+    linkClock(store, clock, closing.signal);
+    clock.seek(0.3);
+    run();
+    closing.abort();
+    vi.advanceTimersByTime(1000);
+    expect(writes).toEqual([]);
   });
   it("follows the kernel, but not while it plays", () => {
     const { frame, run } = frames();

@@ -22,7 +22,7 @@ export class Backdrop {
 
   /**
    * Replace what is in `mass` (width x height) by the density's: opacity `strength` sqrt(p / max p), interpolated linearly
-   * between the cells' centres. Rows are laid in pairs: a cell has six of them.
+   * between the cells' centres. Pixels are laid four at a time: a cell is six wide and high, or more.
    */
   lay(
     mass: Int32Array,
@@ -118,6 +118,11 @@ function layRow(
   change: Int32Array,
   part: number,
 ): void {
-  for (let i = 0; i < width; i++)
-    into[start + i] = ((above[i] << FINE_BITS) + Math.imul(change[i], part)) >> (2 * FINE_BITS);
+  const last = (width - 1) | 0;
+  for (let i = 0; i < last; i += 2) {
+    const value = ((above[i] << FINE_BITS) + Math.imul(change[i], part)) >> (2 * FINE_BITS);
+    into[start + i] = value;
+    into[start + i + 1] = value;
+  }
+  into[start + last] = ((above[last] << FINE_BITS) + Math.imul(change[last], part)) >> (2 * FINE_BITS);
 }

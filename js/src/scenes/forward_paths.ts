@@ -50,7 +50,8 @@ export function waysOf({ x0, eps }: Picture, schedule: Schedule, t: number): Way
 /** Which points leave paths: `n` of them, spread over the batch. */
 export function spreadPoints({ x0 }: Picture, n: number): number[] {
   const points = x0.length / 2;
-  return Array.from({ length: Math.min(n, points) }, (_, k) => Math.floor((k * points) / n));
+  const shown = Math.min(n, points);
+  return Array.from({ length: shown }, (_, k) => Math.floor((k * points) / shown));
 }
 
 /** Paths with a dot where the points are now; `marked` ones with a ring there and one where they began. */
