@@ -16,7 +16,7 @@ METHODS = {
     "langevin": "Langevin",
     "mala": "MALA",
     "hmc": "HMC",
-    "annealed": "annealed Langevin",
+    "annealed": "annealed",
     "pc": "predictor-corrector",
 }
 MOST_METHODS = 4  # side by side
@@ -73,8 +73,9 @@ class MethodsTrait(traitlets.TraitType[Any, Any]):
 
 
 def two_modes() -> GaussianMixture:
-    """N((-4, 0), 0.25 I) with weight 0.2 and N((4, 0), 0.25 I) with 0.8: as in Song & Ermon 2019, fig. 3, and farther apart."""
-    return GaussianMixture([0.2, 0.8], [[-4.0, 0.0], [4.0, 0.0]], 0.25, "two modes")
+    """Weights 0.2 and 0.8, variance 0.25, 8 apart along the diagonal: as in Song & Ermon 2019, fig. 3, and farther apart."""
+    side = 8**0.5
+    return GaussianMixture([0.2, 0.8], [[-side, -side], [side, side]], 0.25, "two modes")
 
 
 def check_mixture(data: DataSet) -> GaussianMixture:

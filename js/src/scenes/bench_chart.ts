@@ -1,7 +1,7 @@
 /** Mass of a mode, or its variance, over score calls: each method's curve with its standard error, the exact line in green. */
 import { niceTicks, type Brush, type ChartView } from "../core/chart";
 import { count, format, short } from "../core/numbers";
-import { massShown, varianceRange, type Run } from "./bench_run";
+import { countingGap, massShown, varianceRange, type Run } from "./bench_run";
 import { styleOf } from "./bench_columns";
 
 export type Shown = "mass" | "variance";
@@ -10,18 +10,19 @@ export function benchChart(
   run: Run | null,
   weights: ArrayLike<number>,
   total: number,
+  points: number,
   shown: Shown,
   labels: Readonly<Record<string, string>>,
 ): ChartView {
   const two = weights.length === 2;
-  const exact = shown === "variance" ? 1 : two ? weights[0] : 0;
+  const exact = shown === "variance" ? 1 : two ? weights[0] : countingGap(weights, run?.points ?? points);
   const value = (m: number, f: number) =>
     shown === "variance" ? run!.variance[m * run!.positions.length + f] : massShown(run!, weights, m, f);
   const range = shown === "variance" ? (run ? varianceRange(run) : ([0.8, 1.4] as [number, number])) : massRange();
 
   function massRange(): [number, number] {
     if (two) return [0, 1];
-    let most = 0.5;
+    let most = 0.2;
     for (let m = 0; run && m < run.methods.length; m++)
       for (let f = 0; f < run.positions.length; f++) most = Math.max(most, value(m, f));
     return [0, Math.min(1, 1.05 * most)];
@@ -34,7 +35,7 @@ export function benchChart(
   return {
     x: { label: "score calls", range: [0, total], ticks: niceTicks(0, total, 5), format: count },
     y: { label: names[shown], range, ticks: niceTicks(range[0], range[1], 3), format: (v) => short(v) },
-    curves: [{ colour: "exact", label: "exact", width: 2 }],
+    curves: [{ colour: "exact", label: two || shown === "variance" ? "exact" : "of exact points", width: 2 }],
     data: [
       [0, total],
       [exact, exact],

@@ -7,7 +7,7 @@ import { categories } from "../core/palette";
 import { centredView, type View } from "../core/splat";
 import { createStage, type Stage, type Surface } from "../core/stage";
 import { colors, type Colors } from "../core/theme";
-import { between, massShown, pointsOf, roundLength, spreadOf, viewExtent, type Run } from "./bench_run";
+import { between, countingGap, massShown, pointsOf, roundLength, spreadOf, viewExtent, type Run } from "./bench_run";
 
 /** All that the columns show. */
 export interface Scenery {
@@ -28,17 +28,18 @@ export interface Column {
   stage: Stage;
 }
 
-/** Every method has its colour and its dash, whichever stand beside it. */
-const ORDER = ["langevin", "mala", "hmc", "annealed", "pc"];
+/** Every method has its colour and its dash, whichever stand beside it: of twelve categories those farthest from green. */
+const HUES: Readonly<Record<string, number>> = { langevin: 0, mala: 1, hmc: 10, annealed: 2, pc: 11 };
 const DASHES: Readonly<Record<string, readonly number[]>> = { mala: [6, 3], hmc: [2, 3], pc: [8, 3, 2, 3] };
 
 export function styleOf(method: string, dark: boolean): { colour: string; dash: readonly number[] } {
-  return { colour: categories(ORDER.length, dark)[ORDER.indexOf(method)], dash: DASHES[method] ?? [] };
+  return { colour: categories(12, dark)[HUES[method] ?? 5], dash: DASHES[method] ?? [] };
 }
 
 interface Row {
   root: HTMLElement;
-  set(label: string, value: string, exact: string): void;
+  /** `rest` is the end of the label that a narrow column leaves out. */
+  set(label: string, value: string, exact: string, rest?: string): void;
 }
 
 export function createColumn(
@@ -58,8 +59,7 @@ export function createColumn(
     line.setAttribute(name, String(value));
   mark.append(line);
   const name = element("b", "");
-  const level = element("span", "difflab-bench-level");
-  heading.append(mark, name, level);
+  heading.append(mark, name);
   root.append(heading);
   const painter = new CloudPainter();
   const stage = createStage(root, (surface) => draw(surface, painter, scenery(), index, call(), root), signal);
@@ -68,12 +68,13 @@ export function createColumn(
   const rows = element("div", "difflab-bench-rows");
   const [mass, variance, spent] = [numberRow(rows), numberRow(rows), numberRow(rows)];
   variance.root.classList.add("difflab-bench-more");
-  spent.root.classList.add("difflab-bench-more");
+  spent.root.classList.add("difflab-bench-more", "difflab-bench-spent");
+  variance.root.title = "variance of a mode over the exact one; in green what the recursion predicts";
   root.append(rows);
   parent.append(root);
 
   const write = () => {
-    const { run, mixture, methods, labels, sigmaMin } = scenery();
+    const { run, mixture, methods, labels, start, sigmaMin, sigmaMax } = scenery();
     const method = methods[index];
     root.hidden = method === undefined;
     if (method === undefined) return;
@@ -83,14 +84,17 @@ export function createColumn(
     name.textContent = labels[method] ?? method;
     const weights = mixture?.weights ?? [];
     const two = weights.length === 2;
-    const label = two ? "mass, first mode" : "mass misplaced";
-    const exact = two ? short(weights[0]) : "0";
+    const meaning = two ? "mass of the first mode" : "mass in the wrong modes";
+    const label = two ? "mass" : "misplaced";
+    const truth = two ? "exact in green" : "in green that of as many exact points, on average";
+    mass.root.title = `${meaning}; ${truth}`;
+    const points = run?.points ?? (start?.length ?? 0) / 2;
+    const exact = two ? short(weights[0]) : format(countingGap(weights, points), 2);
     if (!run) {
-      level.textContent = `σ = ${short(sigmaMin)}`;
-      level.hidden = method === "annealed" || method === "pc";
+      const first = method === "annealed" || method === "pc" ? sigmaMax : sigmaMin;
       mass.set(label, "", exact);
-      variance.set("variance / exact", "", "");
-      spent.set("score calls", "", "");
+      variance.set("var", "", "", "iance");
+      spent.set(`σ = ${short(first)}`, "0 calls", "");
       word.hidden = true;
       stage.describe(`${name.textContent}: the points of the start; nothing was sampled yet.`);
       return;
@@ -102,21 +106,20 @@ export function createColumn(
     const gone = !!outcome?.exploded && run.positions[f] >= outcome.calls;
     word.hidden = !gone;
     if (gone) word.textContent = outcome.exploded;
-    level.hidden = false;
-    level.textContent = run.level[at] === 0 ? "denoised" : `σ = ${format(run.level[at], 2)}`;
     const value = massShown(run, weights, index, f);
-    const error = two ? run.massError[(index * run.positions.length + f) * run.modes] : null;
+    const error = two ? run.massError[at * run.modes] : null;
     mass.set(label, gone ? "" : withError(value, error), exact);
-    const predicted = method === "mala" || method === "hmc" ? "1" : format(run.predicted[at]);
-    const measured = gone ? "" : withError(run.variance[at], run.varianceError[at]);
-    variance.set("variance / exact", run.variance[at] > 1e4 ? "large" : measured, gone ? "" : predicted);
-    if (outcome) {
-      const accepts = outcome.acceptance === null ? "" : `accepts ${format(outcome.acceptance)}`;
-      spent.set("score calls", count(Math.min(outcome.calls, run.positions[f])), "");
-      if (accepts) spent.set("score calls", `${count(Math.min(outcome.calls, run.positions[f]))} · ${accepts}`, "");
-    }
+    const far = run.variance[at] > 1e3;
+    const predicted =
+      method === "mala" || method === "hmc" ? "1" : run.predicted[at] > 1e3 ? "large" : format(run.predicted[at]);
+    const measured = far ? "large" : withError(run.variance[at], run.varianceError[at]);
+    variance.set("var", gone ? "" : measured, gone ? "" : predicted, "iance");
+    const level = run.level[at] === 0 ? "denoised" : `σ = ${format(run.level[at], 2)}`;
+    const accepts = outcome?.acceptance == null ? "" : `accepts ${format(outcome.acceptance, 2)}`;
+    spent.root.title = accepts && `accepted on average: ${withError(outcome.acceptance, outcome.acceptance_error)}`;
+    spent.set(accepts || level, `${count(Math.min(outcome?.calls ?? 0, run.positions[f]))} calls`, "");
     stage.describe(
-      `${name.textContent} after ${count(run.positions[f])} score calls: ${gone ? outcome.exploded : `${label} ${withError(value, error)}, exact ${exact}`}.`,
+      `${name.textContent} after ${count(run.positions[f])} score calls: ${gone ? outcome.exploded : `${meaning} ${withError(value, error)}, exact ${exact}`}.`,
     );
   };
   return { root, stage, write };
@@ -129,8 +132,10 @@ function numberRow(parent: HTMLElement): Row {
   parent.append(root);
   return {
     root,
-    set(words, number, truth) {
-      label.textContent = words;
+    set(words, number, truth, rest = "") {
+      const end = element("span", "difflab-bench-long");
+      end.textContent = rest;
+      label.replaceChildren(words, end);
       value.textContent = number;
       exact.textContent = truth;
     },

@@ -14,7 +14,7 @@ type Shape = Pick<SliderOptions, "label" | "min" | "max" | "step" | "log" | "for
 
 const KNOBS: Readonly<Record<Knob, Shape>> = {
   step: { label: "step r", min: 0.003, max: 5, log: true, format: short },
-  calls: { label: "score calls", min: 50, max: 10_000, step: 10, log: true, format: count },
+  calls: { label: "calls", min: 50, max: 10_000, step: 10, log: true, format: count },
   distance: { label: "distance", min: 0, max: 16, format: short },
   levels: { label: "levels", min: 1, max: 100, step: 1, log: true, format: count },
   weight: { label: "first weight", min: 0.02, max: 0.98, step: 0.01, format: short },

@@ -112,6 +112,23 @@ export function gap(mass: ArrayLike<number>, weights: ArrayLike<number>): number
   return sum / 2;
 }
 
+/**
+ * What `gap` is on average of n independent points of the exact law, by counting them: half the sum of E|X_k / n - w_k|, X_k
+ * binomial, each by de Moivre's formula 2 v C(n, v) w^v (1 - w)^(n - v + 1) / n, v the whole number above n w.
+ */
+export function countingGap(weights: ArrayLike<number>, n: number): number {
+  let sum = 0;
+  for (let k = 0; k < weights.length; k++) {
+    const w = weights[k];
+    const v = Math.floor(n * w) + 1;
+    if (w <= 0 || w >= 1 || v > n) continue;
+    let log = v * Math.log(w) + (n - v + 1) * Math.log1p(-w);
+    for (let i = 1; i <= v; i++) log += Math.log((n - v + i) / i);
+    sum += (2 * v * Math.exp(log)) / n;
+  }
+  return sum / 2;
+}
+
 /** The masses (K,) of method `m` in frame `f`. */
 export function massOf(run: Run, m: number, f: number): ArrayLike<number> {
   const at = (m * run.positions.length + f) * run.modes;

@@ -121,11 +121,12 @@ export const langevinBench: Scene<State> = (store, el, _clock, signal) => {
       stands.style.setProperty("--narrow", String(Math.min(2, methods.length)));
       const stale = run !== null && !run.live && store.hasKernel && !current(store, store.get("computed_for"));
       panel.root.classList.toggle("difflab-bench-stale", stale);
-      const points = count(run ? run.points : (start?.length ?? 0) / 2);
+      const n = run ? run.points : (start?.length ?? 0) / 2;
+      const points = count(n);
       const now = run ? `${points} points · ${count(run.total)} score calls each` : `${points} points, not sampled yet`;
       panel.setNote(stale ? "of other knobs · press Sample" : now);
       shown.set(store.get("chart"));
-      chart.show(benchChart(run, mixture?.weights ?? [], total(), store.get("chart"), labels));
+      chart.show(benchChart(run, mixture?.weights ?? [], total(), n, store.get("chart"), labels));
       bar.refresh();
       write();
       redraw();
