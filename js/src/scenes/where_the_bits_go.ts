@@ -202,10 +202,11 @@ export const whereTheBitsGo: Scene<State> = (store, el, clock, signal) => {
 /** What the colours mean, as far as they are there to be seen. */
 function keyOf({ view, learned, carried, least, optimal }: Bits): Record<string, string> {
   if (view === "gap") return { learned: "what the network pays above the optimum" };
-  const extra = least && Array.from(optimal).some((v, i) => v - least[i] > 0.02 * v);
-  const exact = extra ? "optimal (hatched: for the variance)" : "optimal";
+  const sum = (values: ArrayLike<number>) => Array.from(values).reduce((a, b) => a + Math.abs(b), 0);
+  const extra = least && sum(optimal) - sum(least) > 0.02 * sum(optimal); // else it is hardly to be seen
+  const exact = extra ? "optimal, hatched for the variance" : "optimal";
   if (view === "optimal" || !learned) return { exact };
-  return { exact, learned: carried ? "learned, estimated anew" : "learned above it" };
+  return { exact, learned: carried ? "learned, estimated" : "learned above it" };
 }
 
 const mix = (a: Float64Array, b: Float64Array, u: number) => a.map((v, i) => v + u * (b[i] - v));
