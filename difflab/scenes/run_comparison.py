@@ -42,7 +42,8 @@ class RunComparison(Scene):
     #: whether runs that begin later may still appear
     open_ended = traitlets.Bool(True).tag(sync=True)
 
-    preset_traits = ("scale",)
+    preset_traits = ("hidden", "scale")
+    controls = ("scale", "png")
 
     def __init__(self, runs: object = None, **traits: Any) -> None:
         chosen = None if runs is None else compared(runs)

@@ -3,7 +3,7 @@ import { niceTicks } from "../src/core/chart";
 import { lossAt, moral } from "../src/scenes/at_t";
 import { beyondSliders } from "../src/scenes/schedule_desk";
 import { mainAction, stateWords } from "../src/scenes/training_controls";
-import { axisEnd, topOf } from "../src/scenes/training_monitor";
+import { axisEnd, topOf } from "../src/scenes/loss_curve";
 import { FakeStore } from "./fake_store";
 
 const pairs = (data: number[]) => ({ dtype: "float32", shape: [data.length / 2, 2], data: Float64Array.from(data) });

@@ -5,7 +5,7 @@
  */
 import { createChart } from "../core/chart";
 import { colourKey } from "../core/colour_key";
-import { button, readout, segmented, select } from "../core/controls";
+import { readout, segmented, select, toggle } from "../core/controls";
 import { createDeck, named } from "../core/deck";
 import { onNextFrame } from "../core/frame";
 import { withError } from "../core/numbers";
@@ -119,16 +119,17 @@ export const lossFloor: Scene<State> = (store, el, clock, signal) => {
     onChange: (name) => store.set("over", name as State["over"]),
     signal,
   });
-  const errors = button({
+  const errors = toggle({
     label: "Standard errors",
     title: "One standard error to either side of what was measured",
-    onClick: () => store.set("errors", !store.get("errors")),
+    on: store.get("errors"),
+    onChange: (on) => store.set("errors", on),
     signal,
   });
   deck.live("prediction", face.root);
   deck.live("weighting", weighting.root);
   deck.live("over", over.root);
-  deck.drawer("errors", errors);
+  deck.drawer("errors", errors.root);
   if (!store.embedded) {
     loss.root.tabIndex = 0;
     const bar = timeBar(clock, () => store.get("schedule"), signal);
@@ -157,7 +158,7 @@ export const lossFloor: Scene<State> = (store, el, clock, signal) => {
     face.set(store.get("prediction"));
     weighting.set(store.get("weighting"));
     over.set(store.get("over"));
-    errors.setAttribute("aria-pressed", String(store.get("errors")));
+    errors.set(store.get("errors"));
     for (const b of face.root.querySelectorAll("button")) b.disabled = store.get("weighting") !== "uniform";
     loss.show(lossView(picture));
     excess.show(excessView(picture));

@@ -3,12 +3,13 @@ import { createChart, type ChartView } from "../core/chart";
 import { segmented } from "../core/controls";
 import { onNextFrame } from "../core/frame";
 import { count, format, short } from "../core/numbers";
+import { createDeck } from "../core/deck";
 import { createPanel, element, followMessages } from "../core/panel";
 import type { Scene, SceneState, Store } from "../core/store";
 import type { NDArray } from "../core/wire";
 import { logTicks } from "./log_ticks";
 import { lowest, runTable, strokeOf, type RunRow } from "./run_table";
-import { topOf } from "./training_monitor";
+import { topOf } from "./loss_curve";
 import "./scenes.css";
 
 export type Scale = "log" | "linear";
@@ -48,9 +49,9 @@ export const runComparison: Scene<State> = (store, el, _clock, signal) => {
     onChange: (name) => store.set("scale", name as Scale),
     signal,
   });
-  const foot = element("div", "difflab-run-foot");
-  foot.append(scale.root);
-  panel.footer.append(foot, table.root);
+  const deck = createDeck(store, panel, signal, { seed: false });
+  deck.live("scale", scale.root);
+  panel.footer.append(table.root);
 
   const draw = panel.guard(() => {
     const rows = store.get("runs") ?? [];
@@ -61,7 +62,7 @@ export const runComparison: Scene<State> = (store, el, _clock, signal) => {
     chart.root.hidden = empty;
     waiting.textContent = emptySentence(store, rows);
     scale.set(store.get("scale") ?? "log");
-    foot.hidden = rows.length === 0;
+    deck.root.hidden = rows.length === 0;
     table.root.hidden = rows.length === 0;
     panel.setNote(rows.length ? `${count(rows.length)} ${rows.length === 1 ? "run" : "runs"}` : "");
     chart.show(viewOf(rows, curves, store.get("scale") ?? "log", chosen));

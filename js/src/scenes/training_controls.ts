@@ -1,5 +1,5 @@
 /** The hands on the training, shared by TrainingMonitor and the Lab's header: the state in a chip, and the buttons. */
-import { button, chip } from "../core/controls";
+import { button, chip, toggle } from "../core/controls";
 import { onNextFrame } from "../core/frame";
 import { count, format } from "../core/numbers";
 import type { Store } from "../core/store";
@@ -80,4 +80,55 @@ export function trainButtons(
   store.on("state", show, signal);
   show();
   return { main, stop };
+}
+
+/** One update and a pause; and a pace slow enough to watch single ones. Hidden where there is no kernel. */
+export function stepButtons(store: Store<TrainingStatus & Pace>, signal: AbortSignal) {
+  const ended = () => ["finished", "failed", "stopped"].includes(store.get("state") ?? "idle");
+  const step = button({
+    label: "Step",
+    title: "One update of the weights, then a pause",
+    kernel: true,
+    onClick: () => store.request("step"),
+    signal,
+  });
+  const slow = toggle({
+    label: "Slow",
+    on: store.get("slow"),
+    kernel: true,
+    onChange: (on) => store.set("slow", on),
+    signal,
+  });
+  const show = () => {
+    step.disabled = ended();
+    slow.set(store.get("slow"));
+    slow.root.title = `At most ${format(store.get("pace"), 2)} updates a second`;
+    step.hidden = slow.root.hidden = !store.hasKernel;
+  };
+  store.on(["state", "slow", "pace"], show, signal);
+  show();
+  return { step, slow: slow.root };
+}
+
+/** How slow "Slow" is: part of TrainingMonitor's State. */
+export interface Pace {
+  slow: boolean;
+  /** Updates a second. */
+  pace: number;
+}
+
+/**
+ * Space runs and pauses, the right arrow does a step, while the focus is on `el`. Listens on the window before anyone else,
+ * as the time bar does: JupyterLab would take these keys for the notebook.
+ */
+export function bindTrainKeys(store: Store<TrainingStatus>, el: HTMLElement, signal: AbortSignal): void {
+  const onKey = (event: KeyboardEvent) => {
+    if (event.target !== el || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === " ") store.request(mainAction(store.get("state") ?? "idle").request);
+    else if (event.key === "ArrowRight") store.request("step");
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  window.addEventListener("keydown", onKey, { capture: true, signal });
 }
