@@ -3,7 +3,7 @@ import { fatesOf, halfTime } from "../src/core/fate";
 import { alphaSigma } from "../src/core/schedule";
 import { blendAt, nextTime, noise, pathOf, readTrajectory } from "../src/core/trajectory";
 import { stripLayout, stripTimes } from "../src/scenes/image_strip";
-import { isCurrent, nameOf, shownColumns, type Column, type Run } from "../src/scenes/reverse_runs";
+import { isCurrent, nameOf, shortNames, shownColumns, type Column, type Run } from "../src/scenes/reverse_runs";
 
 const times = Float32Array.of(1, 0.75, 0.25, 0);
 const wireTimes = { dtype: "float32", shape: [4], data: times };
@@ -122,6 +122,19 @@ describe("columns of runs", () => {
     expect(isCurrent([{ ...one, run: { of: "exact", steps: 20, sampler: "DDIM", knobs: {} } }])).toBe(true);
     expect(isCurrent([{ ...one, run: { ...run, steps: 21 } }])).toBe(false);
     expect(isCurrent([{ ...one, run: { ...run, knobs: { eta: 0.5 } } }])).toBe(false);
+  });
+  it("are told apart by the fewest words", () => {
+    const samplers = [{ name: "DDIM", label: "DDIM" }];
+    const [exact, learned] = [column(0, "exact", true), column(1, "learned", true)];
+    const heun = { ...column(1, "exact", false), run: { ...run, sampler: "Heun" } };
+    expect(shortNames([exact, learned], samplers)).toEqual(["exact", "learned"]);
+    expect(shortNames([exact, heun], samplers)).toEqual(["DDIM", "Heun"]);
+    expect(shortNames([exact, heun, { ...learned, index: 2 }], samplers)).toEqual([
+      "exact DDIM",
+      "exact Heun",
+      "learned DDIM",
+    ]);
+    expect(shortNames([exact, column(1, "exact", true)], samplers)).toEqual(["1", "2"]);
   });
   it("are named with what was turned", () => {
     const samplers = [{ name: "DDIM", label: "DDIM" }];

@@ -33,10 +33,17 @@ export interface Scenery {
   old: boolean;
 }
 
+/** Whose denoiser; by which method; and, where there is no room for numbers, how good the samples are. */
+export interface Heading {
+  kind: string;
+  method: string;
+  quality: string;
+}
+
 export interface ColumnView {
   root: HTMLElement;
   stage: Stage;
-  show(column: Column, heading: string, fates: () => Fates | null, words: { numbers: boolean }): void;
+  show(column: Column, heading: Heading, fates: () => Fates | null): void;
   /** The sample under a place of the canvas, in CSS pixels, or -1. */
   at(x: number, y: number): number;
 }
@@ -48,13 +55,15 @@ const TAIL = 0.2;
 const REACH = 16;
 const SMALLEST_IMAGE = 34;
 /** How much of a colour is left where nothing is decided yet. */
-const PALE = 0.4;
+const PALE = 0.45;
 /** Points by category are darker than a crowd of one colour: each must be seen for itself. */
 const TINTED_INK = 2;
 
 export function createColumn(parent: HTMLElement, scenery: () => Scenery, signal: AbortSignal): ColumnView {
   const root = element("div", "difflab-side");
   const heading = element("p", "difflab-quiet difflab-heading");
+  const parts = ["", "difflab-method", "difflab-quality"].map((name) => element("span", name));
+  heading.append(...parts);
   const numbers = element("div", "difflab-numbers difflab-column-numbers");
   root.append(heading);
   const painter = new CloudPainter();
@@ -131,16 +140,16 @@ export function createColumn(parent: HTMLElement, scenery: () => Scenery, signal
   return {
     root,
     stage,
-    show(next, words, of, { numbers: wanted }) {
+    show(next, words, of) {
       column = next;
       fates = of;
       const empty = isEmpty(next);
       const kind = kindOf(next);
-      const head = empty ? "pure noise, where sampling starts" : words;
-      if (heading.textContent !== head) heading.textContent = head;
+      const said = empty ? ["pure noise, where sampling starts"] : [words.kind, words.method, words.quality];
+      parts.forEach((part, i) => part.textContent !== (said[i] ?? "") && (part.textContent = said[i] ?? ""));
       heading.classList.toggle("difflab-exact", !empty && kind === "exact");
       heading.classList.toggle("difflab-learned", !empty && kind === "learned");
-      numbers.hidden = !wanted || !next.result;
+      numbers.hidden = empty || !next.result;
       fill(readouts, next, kind);
       stage.redraw();
     },

@@ -151,6 +151,18 @@ export function nameOf(run: Run, samplers: readonly Choice[], unit: string): str
   return `${label}${turned.join("")} · ${run.steps} ${run.steps === 1 ? unit.slice(0, -1) : unit}`;
 }
 
+/** One short word for each column that tells it from the others: whose denoiser, else which sampler, else its number. */
+export function shortNames(columns: readonly Column[], samplers: readonly Choice[]): string[] {
+  const run = ({ result, run }: Column) => result?.run ?? run;
+  const label = (c: Column) => samplers.find(({ name }) => name === run(c).sampler)?.label ?? run(c).sampler;
+  const tries = [kindOf, label, (c: Column) => `${kindOf(c)} ${label(c)}`];
+  for (const name of tries) {
+    const names = columns.map(name);
+    if (new Set(names).size === names.length) return names;
+  }
+  return columns.map(({ index }) => `${index + 1}`);
+}
+
 const known = new WeakMap<Float32Array, { key: string; mixture: unknown; fates: Fates }>();
 
 /** The fates of a column under the schedule of its samples, worked out once for its frames; null where they have none. */

@@ -12,8 +12,8 @@ import type { Clock, Scene, Store } from "../core/store";
 import { bindTimeKeys, timeBar } from "../core/timebar";
 import { nextTime, noise } from "../core/trajectory";
 import { fateChart } from "./fate_chart";
-import { createColumn, type ColumnView, type Scenery } from "./reverse_column";
-import { fatesFor, isCurrent, isEmpty, kindOf, MOST, nameOf, readColumns, shownColumns, type Column, type State } from "./reverse_runs"; // prettier-ignore
+import { createColumn, type ColumnView, type Heading, type Scenery } from "./reverse_column";
+import { fatesFor, isCurrent, kindOf, MOST, nameOf, readColumns, shortNames, shownColumns, type Column, type State } from "./reverse_runs"; // prettier-ignore
 import "./reverse_trajectories.css";
 import { samplingControls } from "./sampling_controls";
 import { current } from "./staleness";
@@ -46,21 +46,19 @@ export const reverseTrajectories: Scene<State> = (store, el, clock, signal) => {
       columns = readColumns(store);
       scenery = readScenery(store, clock, scenery);
       const shown = shownColumns(columns, store.get("column") ?? 0);
-      const numbered = columns.length > 2;
       views.forEach((view, index) => {
         const column = shown.find((c) => c.index === index);
         view.root.hidden = !column;
-        if (column)
-          view.show(column, headingOf(store, column), () => fatesFor(store, column), { numbers: !store.embedded });
+        if (column) view.show(column, headingOf(store, column), () => fatesFor(store, column));
       });
       pair.dataset.columns = String(shown.length);
       const sampled = shown.filter((column) => column.trajectory && !column.live);
       const fated = store.get("colour") === "mode" ? sampled : [];
+      const names = shortNames(fated, store.get("samplers") ?? []);
       chart.show(
-        fated.flatMap((column) => {
+        fated.flatMap((column, i) => {
           const fates = fatesFor(store, column);
-          const name = numbered ? `${column.index + 1}` : kindOf(column);
-          return fates ? [{ column, fates, name }] : [];
+          return fates ? [{ column, fates, name: names[i] }] : [];
         }),
       );
       panel.setNote(note(store, columns, shown, scenery));
@@ -120,18 +118,17 @@ function mixtureOf(raw: object): ReturnType<typeof readMixture> {
   return mixtures.get(raw)!;
 }
 
-/** What stands above a picture; in a small panel that is how good its samples are, too. */
-function headingOf(store: Store<State>, column: Column): string {
+/** What stands above a picture. */
+function headingOf(store: Store<State>, column: Column): Heading {
   const kind = kindOf(column);
-  if (column.live) return `${kind} · t = ${format(store.get("live_t"))}`;
-  if (isEmpty(column)) return "";
-  if (store.embedded) {
-    const { energy_distance: value = null, energy_distance_error: error = null } = column.result ?? {};
-    return value === null ? kind : `${kind} ${withError(value, error)}`;
-  }
+  if (column.live) return { kind: `${kind} · t = ${format(store.get("live_t"))}`, method: "", quality: "" };
   const run = column.result?.run ?? column.run;
-  const place = store.get("runs").length > 2 ? `${column.index + 1} · ` : "";
-  return `${place}${kind} · ${nameOf(run, store.get("samplers") ?? [], store.get("budget") ?? "steps")}`;
+  const { energy_distance: value = null, energy_distance_error: error = null } = column.result ?? {};
+  return {
+    kind: store.get("runs").length > 2 ? `${column.index + 1} · ${kind}` : kind,
+    method: ` · ${nameOf(run, store.get("samplers") ?? [], store.get("budget") ?? "steps")}`,
+    quality: value === null ? "" : ` ${withError(value, error)}`,
+  };
 }
 
 function note(store: Store<State>, columns: Column[], shown: Column[], { look, old }: Scenery): string {
@@ -163,9 +160,11 @@ function picking(store: Store<State>, { stage, at }: ColumnView, signal: AbortSi
     },
     { signal },
   );
-  canvas.addEventListener(
+  // on the window, before JupyterLab takes Enter for the notebook
+  window.addEventListener(
     "keydown",
     (event) => {
+      if (event.target !== canvas || event.ctrlKey || event.metaKey || event.altKey) return;
       const now = picked();
       if (event.key === "Enter") {
         let next = 0;
@@ -177,7 +176,7 @@ function picking(store: Store<State>, { stage, at }: ColumnView, signal: AbortSi
       event.preventDefault();
       event.stopPropagation();
     },
-    { signal },
+    { capture: true, signal },
   );
 }
 
