@@ -26,7 +26,8 @@ import threading
 import time
 from pathlib import Path
 
-from difflab.scenes.lab import TRAINING, Lab
+from difflab.scenes.lab import Lab
+from difflab.scenes.lab_training import TRAINING
 
 
 def compare(lab: Lab, rounds: int, seconds: float) -> list[dict[str, float]]:

@@ -121,6 +121,15 @@ class Lab(Scene):
     def data(self) -> DataSet:
         return self.forward.data  # type: ignore[no-any-return]
 
+    @property
+    def train_steps(self) -> int | None:
+        """How long a training lasts that is started from now on; None for the default."""
+        return self.training.steps
+
+    @train_steps.setter
+    def train_steps(self, steps: int | None) -> None:
+        self.training.steps = steps
+
     def _data_told(self) -> None:
         """The preset's name tells the data; a drawing is part of `draw`."""
 

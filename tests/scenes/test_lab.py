@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import traitlets
 
+from difflab.data import GaussianMixture
 from difflab.scenes.lab import Lab
 
 
@@ -49,7 +50,7 @@ def test_the_desk_reshapes_every_scene(lab: Lab) -> None:
     lab.desk.schedule = {"name": "VPLinear", "params": {"beta_min": 1e-4, "beta_max": 0.01}}
     lab.desk.steps = 200
     after = lab.numbers()
-    for scene in (lab.forward, lab.reverse, lab.bits):
+    for scene in (lab.forward, lab.reverse, lab.bits, lab.floor, lab.score):
         assert scene.schedule == lab.desk.schedule
     assert lab.bits.steps == 200
     assert lab.forward.x0 is x0  # no sample crosses again
@@ -68,7 +69,7 @@ def test_training_moves_loss_and_bits_towards_the_exact_ones(lab: Lab) -> None:
     floor = lab.monitor.floor
     lab.train()
     wait_until(lambda: lab.monitor.state == "finished")
-    wait_until(lambda: lab.bits.learned is not None and (lab.profile or {}).get("learned") is not None)
+    wait_until(lambda: all(x is not None for x in (lab.bits.learned, lab.floor.excess, lab.score.learned)))
     numbers = lab.numbers()
     assert lab.error == lab.monitor.error == lab.bits.error == ""
     curve = lab.monitor.curve
@@ -76,9 +77,8 @@ def test_training_moves_loss_and_bits_towards_the_exact_ones(lab: Lab) -> None:
     # nothing gets below the floor: 20 blocks of >= 512 rows have a standard error below 1 % of it
     assert curve[-20:, 1].mean() > 0.95 * floor
     assert numbers["bits.learned"] > numbers["bits.optimal"]
-    # the profile is the floor plus the exact excess: nothing can be below, but for the two estimates' own noise
-    profile = lab.profile
-    assert np.mean(profile["learned"]) > np.mean(profile["floor"])
+    # the loss at each level is the floor plus the exact excess, a mean of squares: nothing can be below
+    assert numbers["floor.loss"] > numbers["floor.floor"]
 
 
 def test_pause_resume_and_sampling_while_training(lab: Lab) -> None:
@@ -185,3 +185,51 @@ def test_a_network_that_a_schedule_cannot_take_along_is_named_until_the_next_one
     lab.settle()
     assert lab.error == ""
     assert lab.monitor.prediction == "eps"
+
+
+def drawn(lab: Lab, *, at: float) -> None:
+    """A hand draws one ellipse in the place of all others."""
+    lab.draw.set_mixture(GaussianMixture([1.0], [[at, 0.0]], [[[0.2, 0.0], [0.0, 0.2]]]))
+
+
+def test_what_is_drawn_is_what_the_lab_diffuses(lab: Lab) -> None:
+    lab.settle()
+    assert lab.preset == "ring"
+    drawn(lab, at=0.5)
+    wait_until(lambda: lab.preset == "drawn" and abs(float(lab.data.means[0, 0]) - 0.5) < 1e-3)
+    lab.settle()
+    for scene in (lab.forward, lab.reverse, lab.bits, lab.floor, lab.score, lab.langevin):
+        assert len(scene.data.weights) == 1
+    drawn(lab, at=-0.5)
+    wait_until(lambda: abs(float(lab.data.means[0, 0]) + 0.5) < 1e-3)
+
+
+def test_a_drawing_does_not_take_a_trained_network_away(lab: Lab) -> None:
+    lab.train()
+    wait_until(lambda: lab.monitor.state == "finished")
+    drawn(lab, at=0.5)
+    wait_until(lambda: "puts the trained network away" in lab.status)
+    assert (lab.preset, len(lab.data.weights)) == ("ring", 8)
+    assert lab.monitor.trainer is not None
+    lab.preset = "drawn"
+    wait_until(lambda: len(lab.data.weights) == 1)
+    wait_until(lambda: lab.monitor.state == "idle")
+
+
+def test_a_preset_is_drawn_on_the_sheet_and_feeds_nothing_back(lab: Lab) -> None:
+    lab.choose("grid")
+    lab.settle()
+    assert len(lab.draw.data.weights) == 9
+    assert lab.preset != "drawn"
+    lab.choose("digits")  # which no sheet holds: it stays as it is
+    lab.settle()
+    assert (lab.data.name, lab.error) == ("digits 8x8", "")
+
+
+def test_parts_carry_a_stub_until_they_are_shown_alone(lab: Lab) -> None:
+    assert len(lab._esm) > 50_000
+    assert all(len(scene._esm) < 150 and scene._css == "" for scene in lab.children_scenes().values())
+    lab.forward._repr_mimebundle_()
+    assert lab.forward._esm == lab._esm
+    lab.desk._receive(lab.desk, {"request": "front_end"}, [])  # as the stub asks where it is drawn in a box of widgets
+    assert (lab.desk._esm, lab.desk._css) == (lab._esm, lab._css)
