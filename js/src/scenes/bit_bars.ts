@@ -224,7 +224,7 @@ export function writeNumbers(b: Brush, bits: Bits, shown: Heights): void {
   for (const { at, optimal, learned } of endTerms(bits)) {
     const x = b.x(at);
     const isGap = bits.view === "gap";
-    const high = Math.max(0, optimal ?? 0, learned ?? 0);
+    const high = Math.max(0, optimal ?? 0, (learned ?? 0) + (isGap ? (bits.L_0?.gap_error ?? 0) : 0));
     const y = floor ?? Math.max(box.top - 2 * pixel, b.y(high) - 5 * pixel); // over the bar, also over one that is cut
     const [told, colour]: [number, ColorName] = isGap || optimal === null ? [learned!, "learned"] : [optimal, "exact"];
     b.text(tiny(told), x, y, colour, "center");

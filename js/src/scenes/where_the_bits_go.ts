@@ -200,10 +200,11 @@ export const whereTheBitsGo: Scene<State> = (store, el, clock, signal) => {
 };
 
 /** What the colours mean, as far as they are there to be seen. */
-function keyOf({ view, learned, carried, least, optimal }: Bits): Record<string, string> {
+function keyOf(bits: Bits): Record<string, string> {
+  const { view, learned, carried, least, optimal } = bits;
   if (view === "gap") return { learned: "what the network pays above the optimum" };
-  const sum = (values: ArrayLike<number>) => Array.from(values).reduce((a, b) => a + Math.abs(b), 0);
-  const extra = least && sum(optimal) - sum(least) > 0.02 * sum(optimal); // else it is hardly to be seen
+  const seen = 0.04 * barRange(bits)[1];
+  const extra = least && Array.from(optimal).some((v, i) => v - least[i] > seen);
   const exact = extra ? "optimal, hatched for the variance" : "optimal";
   if (view === "optimal" || !learned) return { exact };
   return { exact, learned: carried ? "learned, estimated" : "learned above it" };
