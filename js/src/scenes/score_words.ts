@@ -61,7 +61,7 @@ export function numberLine(now: Context): (Node | string)[] {
 function nameOf({ face, brief, images }: Context): string {
   if (images) return brief ? "mean square for x0" : "mean square for x0: E|learned − exact|², summed over the pixels";
   const name = face === "score" ? "Fisher divergence" : `mean square for ${face}`;
-  return brief ? name : `${name}: E|learned − exact|² under p_t, between levels interpolated`;
+  return brief ? name : `${name}: E|learned − exact|² under p_t, interpolated between levels`;
 }
 
 export interface Probed {
