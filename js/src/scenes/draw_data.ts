@@ -59,6 +59,7 @@ const KEYS = {
 export const drawData: Scene<State> = (store, el, _clock, signal) => {
   const panel = createPanel(el, { title: "Draw data" });
   followMessages(store, panel, signal);
+  panel.root.classList.add("difflab-draws");
   panel.body.classList.add("difflab-draw");
   const sheet = new DrawingSheet();
   const place = () => sheet.place;
@@ -76,9 +77,9 @@ export const drawData: Scene<State> = (store, el, _clock, signal) => {
       if (now.ellipses.length === 0) sheet.invite(surface, view, color, "mixture");
       return;
     }
-    const { points: shown, erasures } = points.points();
+    const shown = points.points();
     if (shown.classes.length === 0) sheet.invite(surface, view, color, "points");
-    sheet.points(surface, view, color, shown, `${fresh} ${erasures}`);
+    sheet.points(surface, view, color, shown);
     const [brush, tool, kind] = [store.get("brush"), store.get("tool"), store.get("pen_class")];
     sheet.pen(surface, view, color, points, { brush, tool, kind });
   };
@@ -93,13 +94,8 @@ export const drawData: Scene<State> = (store, el, _clock, signal) => {
   panel.body.append(numbers.root, said);
   const say = (text: string) => (said.textContent = text);
 
-  /** Rises when what is painted no longer stands: undo, erasing, another drawing. */
-  let fresh = 0;
-  let painted: Drawing["points"] | null = null;
   const show = (replaced: boolean) => {
     const { now } = desk;
-    if (replaced || now.points !== painted) fresh += 1;
-    painted = now.points;
     if (ellipses.selected >= now.ellipses.length) ellipses.selected = -1;
     if (replaced || !ellipses.holding) sheet.extent = extentOf(now);
     const words = what(now);
@@ -150,7 +146,7 @@ export const drawData: Scene<State> = (store, el, _clock, signal) => {
     { signal },
   );
   const onWheel = (event: WheelEvent) => {
-    if (desk.now.mode !== "mixture" || event.ctrlKey || document.activeElement === null) return;
+    if (desk.now.mode !== "mixture" || event.ctrlKey || !canvas.matches(":focus")) return;
     if (ellipses.wheel(event, spotOf(event))) event.preventDefault();
   };
   canvas.addEventListener("wheel", onWheel, { signal, passive: false });

@@ -1,6 +1,7 @@
 /** The controls of DrawData: two modes, the tools of each, and in the drawer what is done once. */
 import { button, segmented, select, slider, toggle } from "../core/controls";
 import type { Deck } from "../core/deck";
+import { DASH, short } from "../core/numbers";
 import { element } from "../core/panel";
 import type { Store } from "../core/store";
 import { colors, onThemeChange } from "../core/theme";
@@ -57,7 +58,7 @@ export function addControls(
     min: 0.005,
     max: 0.995,
     value: 0.5,
-    format: (v) => `${(100 * v).toFixed(1)} %`,
+    format: (v) => (desk.now.ellipses[ellipses.selected] ? `${(100 * v).toFixed(1)} %` : DASH),
     onInput: (v) => ellipses.weigh(v, false),
     onChange: (v) => ellipses.weigh(v),
     signal,
@@ -68,6 +69,7 @@ export function addControls(
     max: 1,
     log: true,
     value: store.get("brush"),
+    format: (v) => short(v, 2),
     onInput: (v) => store.set("brush", v),
     signal,
   });
@@ -154,7 +156,7 @@ export function addControls(
     remove.disabled = !chosen;
     add.disabled = now.ellipses.length >= MOST_COMPONENTS;
     weight.setDisabled(!chosen || now.ellipses.length < 2);
-    if (chosen) weight.set(share(now.ellipses, ellipses.selected));
+    weight.set(chosen ? share(now.ellipses, ellipses.selected) : 1 / Math.max(2, now.ellipses.length));
     undo.disabled = !desk.canUndo;
     redo.disabled = !desk.canRedo;
     presets.set(now.preset || OWN);

@@ -92,8 +92,8 @@ export class DrawingSheet {
     EMPTY[mode].forEach((words, i) => context.fillText(words, view.x0, view.y0 + (2 * i - 1) * 10 * ratio));
   }
 
-  points(surface: Surface, view: View, color: Colors, points: Points, version: string): void {
-    this.layer.draw(surface.context, points, version, view, { ratio: surface.ratio, dark: color.dark });
+  points(surface: Surface, view: View, color: Colors, points: Points): void {
+    this.layer.draw(surface.context, points, view, surface.ratio, color.dark);
   }
 
   /** Where the pen would draw: the brush under the hand, and the cursor of the arrow keys. */

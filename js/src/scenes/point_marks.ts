@@ -6,7 +6,7 @@
  */
 import { categories } from "../core/palette";
 import type { View } from "../core/splat";
-import { CLASSES, type Points } from "./drawn_points";
+import { CLASSES, MOST_POINTS, type Points } from "./drawn_points";
 
 export const SHAPES = [
   "circle",
@@ -77,22 +77,18 @@ export class PointLayer {
   private readonly canvas = document.createElement("canvas");
   private readonly stamps: HTMLCanvasElement[] = [];
   private key = "";
+  /** What is painted: points that begin with it are painted on, others from the beginning. */
+  private readonly xy = new Float32Array(2 * MOST_POINTS);
+  private readonly classes = new Uint8Array(MOST_POINTS);
   private painted = 0;
 
-  /** `version` changes when points that were painted are gone. */
-  draw(
-    target: CanvasRenderingContext2D,
-    points: Points,
-    version: string,
-    view: View,
-    { ratio, dark }: { ratio: number; dark: boolean },
-  ): void {
+  draw(target: CanvasRenderingContext2D, points: Points, view: View, ratio: number, dark: boolean): void {
     const { width, height } = target.canvas;
-    const n = points.classes.length;
+    const n = Math.min(points.classes.length, MOST_POINTS);
     const radius = markRadius(n) * ratio;
-    const key = [width, height, view.x0, view.y0, view.scale, radius, dark, version].join();
+    const key = [width, height, view.x0, view.y0, view.scale, radius, dark].join();
     const context = this.canvas.getContext("2d")!;
-    if (key !== this.key || n < this.painted) {
+    if (key !== this.key || !this.isBeginning(points)) {
       this.key = key;
       this.painted = 0;
       this.canvas.width = width;
@@ -100,12 +96,23 @@ export class PointLayer {
       this.cut(radius, dark);
     }
     const half = this.stamps[0].width / 2;
-    for (; this.painted < n; this.painted++) {
-      const x = view.x0 + view.scale * points.xy[2 * this.painted];
-      const y = view.y0 - view.scale * points.xy[2 * this.painted + 1];
-      context.drawImage(this.stamps[points.classes[this.painted]], x - half, y - half);
+    for (let i = this.painted; i < n; i++) {
+      const x = (this.xy[2 * i] = points.xy[2 * i]);
+      const y = (this.xy[2 * i + 1] = points.xy[2 * i + 1]);
+      const kind = (this.classes[i] = points.classes[i]);
+      context.drawImage(this.stamps[kind], view.x0 + view.scale * x - half, view.y0 - view.scale * y - half);
     }
+    this.painted = n;
     target.drawImage(this.canvas, 0, 0);
+  }
+
+  private isBeginning({ xy, classes }: Points): boolean {
+    if (classes.length < this.painted) return false;
+    for (let i = 0; i < this.painted; i++) {
+      if (this.xy[2 * i] !== xy[2 * i] || this.xy[2 * i + 1] !== xy[2 * i + 1] || this.classes[i] !== classes[i])
+        return false;
+    }
+    return true;
   }
 
   private cut(radius: number, dark: boolean): void {

@@ -39,14 +39,9 @@ export class PointsHand implements Hand {
     signal.addEventListener("abort", () => clearInterval(this.timer), { once: true });
   }
 
-  /** The points on the sheet, with those of the stroke in work, and what tells that some of them are gone. */
-  points(): { points: Points; erasures: number } {
-    if (!this.sketch) return { points: this.desk.now.points, erasures: 0 };
-    return { points: this.sketch.peek(), erasures: this.sketch.erasures };
-  }
-
-  get drawing(): boolean {
-    return this.sketch !== null;
+  /** The points on the sheet, with those of the stroke in work. */
+  points(): Points {
+    return this.sketch ? this.sketch.peek() : this.desk.now.points;
   }
 
   down(spot: Spot): void {
@@ -110,7 +105,7 @@ export class PointsHand implements Hand {
       cursor.down = false;
       this.cancel();
     } else return false;
-    const n = this.points().points.classes.length;
+    const n = this.points().classes.length;
     const pen = cursor.down ? "pen down" : "pen up";
     this.look.say(`cursor at (${cursor.x.toFixed(1)}, ${cursor.y.toFixed(1)}), ${pen}, ${n} points`);
     this.look.redraw();
@@ -122,6 +117,7 @@ export class PointsHand implements Hand {
     this.cursor.down = false;
     this.cursor.used = false;
     if (this.sketch) this.end();
+    this.look.redraw();
   }
 
   private begin(tool: Tool): void {
