@@ -213,7 +213,8 @@ class ReverseTrajectories(Scene):
             raise ValueError("There is no learned denoiser here: give one as denoiser, or sample the exact one.")
         for run in request.runs:
             sampler_of(run)  # knobs that do not go together end here, before anything is drawn
-        found = self._empty() | {"computed_for": {"schedule": spec}}
+        question = {"schedule": spec, "n": self.n, "budget": self.budget, "grid": self.grid}
+        found = self._empty() | {"computed_for": question}
         del found["live"], found["results"]  # the state of the moment stays until the last column is done
         results: list[dict[str, Any] | None] = [None] * len(request.runs)
         for i, run in enumerate(request.runs):

@@ -211,7 +211,7 @@ def test_fate_by_bayes_rule_of_two_modes() -> None:
         oracle = ExactDenoiser(pair, schedule).mode_probabilities(torch.from_numpy(x), t).numpy()
         np.testing.assert_allclose(mode_posterior(pair, x, alpha, sigma), oracle, atol=1e-9)
     alpha, sigma = (float(a) for a in schedule.alpha_sigma(0.5))
-    border = (v * alpha**2 + sigma**2) * np.log(DECIDED / (1 - DECIDED)) / (2 * alpha)
+    border = (v * alpha**2 + sigma**2) * np.log(19) / (2 * alpha)  # where the posterior is 0.95
     frames = np.array([[[border + 1e-6, 0], [border - 1e-6, 0]], [[1, 0], [1, 0]]])
     np.testing.assert_array_equal(decided_shares(pair, schedule, np.array([0.5, 0]), frames), [0.5, 1])
 

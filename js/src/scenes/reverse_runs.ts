@@ -65,7 +65,7 @@ export interface State extends SceneState, LookState {
   frames_3: NDArray | null;
   frames_4: NDArray | null;
   /** What the samples were drawn under. */
-  computed_for: { schedule: Schedule } | null;
+  computed_for: { schedule: Schedule; n: number | null; budget: string; grid: string } | null;
   /** (n, d) of the column under way, at `live_t`. */
   live: NDArray | null;
   live_t: number;

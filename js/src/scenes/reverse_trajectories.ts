@@ -61,6 +61,7 @@ export const reverseTrajectories: Scene<State> = (store, el, clock, signal) => {
           return fates ? [{ column, fates, name: names[i] }] : [];
         }),
       );
+      panel.body.classList.toggle("difflab-old", scenery.old);
       panel.setNote(note(store, columns, shown, scenery));
       followLive.move(store.get("live") ? store.get("live_t") : null);
     }),
@@ -85,7 +86,7 @@ export const reverseTrajectories: Scene<State> = (store, el, clock, signal) => {
 const TRAITS = [
   "times_1", "times_2", "times_3", "times_4", "frames_1", "frames_2", "frames_3", "frames_4", "results", "runs",
   "computed_for", "live", "live_column", "live_t", "mixture", "schedule", "kind", "quality", "image_shape", "extent",
-  "range", "colour", "picture", "column", "picked", "samplers", "budget", "seed",
+  "range", "colour", "picture", "column", "picked", "samplers", "budget", "grid", "n", "seed",
 ] as const; // prettier-ignore
 
 function readScenery(store: Store<State>, clock: Clock, before: Scenery | null): Scenery {
@@ -106,7 +107,7 @@ function readScenery(store: Store<State>, clock: Clock, before: Scenery | null):
     strip: store.get("picture") === "strip",
     picked: store.get("picked") ?? [],
     waiting,
-    old: question !== null && question !== undefined && !current(store, question),
+    old: question ? !current(store, { schedule: question.schedule }) : false,
   };
 }
 
@@ -126,7 +127,7 @@ function headingOf(store: Store<State>, column: Column): Heading {
   const { energy_distance: value = null, energy_distance_error: error = null } = column.result ?? {};
   return {
     kind: store.get("runs").length > 2 ? `${column.index + 1} · ${kind}` : kind,
-    method: ` · ${nameOf(run, store.get("samplers") ?? [], store.get("budget") ?? "steps")}`,
+    method: ` · ${nameOf(run, store.get("samplers") ?? [], store.get("computed_for")?.budget ?? "steps")}`,
     quality: value === null ? "" : ` ${withError(value, error)}`,
   };
 }
@@ -136,7 +137,8 @@ function note(store: Store<State>, columns: Column[], shown: Column[], { look, o
   const run = shown.find((column) => column.trajectory)?.trajectory;
   if (!run) return "not sampled yet";
   if (old) return store.hasKernel ? "of the schedule before · sample again" : "of another schedule";
-  if (!isCurrent(columns) && store.hasKernel) return "changed · press Sample";
+  if (store.hasKernel && !(isCurrent(columns) && current(store, store.get("computed_for"))))
+    return "changed · press Sample";
   if (store.embedded && store.get("quality")) return store.get("quality")!.label;
   const what = `${count(run.samples)} ${look.images ? "images" : "points"}`;
   return shown.length > 1 ? `${what} · same noise` : what;
