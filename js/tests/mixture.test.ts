@@ -108,6 +108,16 @@ describe("a Gaussian mixture under noise", () => {
     expect([...first]).toEqual(copy);
   });
 
+  it.each(levels)("says all of it at once at $alpha, $sigma", (level) => {
+    const at = new Marginal(mixture, level);
+    const all = new Float64Array(5);
+    for (const [x, y] of points) {
+      at.all(x, y, all);
+      const parts = [at.logDensity(x, y), ...at.score(x, y), ...at.posteriorMean(x, y)];
+      parts.forEach((part, i) => expect(all[i]).toBeCloseTo(part, 13));
+    }
+  });
+
   it("fills a grid row by row from the top", () => {
     const at = new Marginal(mixture, levels[1]);
     const grid = { left: -2, top: 1.5, cell: 0.5, columns: 8, rows: 6 };

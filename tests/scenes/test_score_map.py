@@ -138,16 +138,18 @@ def test_the_difference_is_the_networks_minus_the_oracles() -> None:
     assert scene.learned_for == {"schedule": SPEC}
 
 
-@pytest.mark.parametrize("t", [0.0655, 0.35, 0.9])
-def test_its_number_is_the_fisher_divergence(t: float) -> None:
+@pytest.mark.parametrize(
+    ("schedule", "t"), [(COSINE, 0.0655), (COSINE, 0.35), (COSINE, 0.9), (Geometric(), 0.5)], ids=str
+)
+def test_its_number_is_the_fisher_divergence(schedule: Any, t: float) -> None:
     """At a level it is `metrics.fisher_divergence` of other draws: within five of both standard errors. Between two levels it is
     interpolated, which at log-SNRs 0.8 apart is good to a few per cent."""
-    denoiser = NetworkDenoiser.for_data(RING, COSINE, "eps", seed=0)
+    denoiser = NetworkDenoiser.for_data(RING, schedule, "eps", seed=0)
     scene = ScoreMap(RING, denoiser=denoiser, t=t)
     numbers = scene.numbers()
     value, error = numbers["fisher_divergence"], numbers["fisher_divergence_error"]
     generator = torch.Generator().manual_seed(7)
-    other = fisher_divergence(denoiser, ExactDenoiser(RING, COSINE), t, n=8192, generator=generator)
+    other = fisher_divergence(denoiser, ExactDenoiser(RING, schedule), t, n=8192, generator=generator)
     assert 0 < error < 0.1 * value
     bound = 5 * np.hypot(error, float(other.error)) + 0.04 * value
     assert abs(value - float(other.value)) < bound
