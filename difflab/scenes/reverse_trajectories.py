@@ -18,6 +18,7 @@ from .forward_noising import view_of
 from .runs import GRIDS, KNOBS, MOST_RUNS, MOST_STEPS, RunsTrait, pair
 from .sampling import FRAMES as FRAMES
 from .sampling import JUDGEMENT, Request, decided_half, judged, sampler_of, states_of
+from .schedule_table import on_the_wire
 from .traits import ScheduleTrait, StepsTrait
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 POINTS, IMAGES = 2000, 100
 LIVE = 0.1  # seconds between two pictures while sampling
+
+
+def question_on_the_wire(question: dict[str, Any] | None, widget: Any) -> dict[str, Any] | None:
+    """What samples were drawn for, with the table of a schedule that the browser has no formula for."""
+    return question and question | {"schedule": on_the_wire(question["schedule"], widget)}
 
 
 class ReverseTrajectories(Scene):
@@ -54,7 +60,7 @@ class ReverseTrajectories(Scene):
     results = traitlets.List(traitlets.Dict(allow_none=True)).tag(sync=True)
     times_1, times_2, times_3, times_4 = Array(), Array(), Array(), Array()
     frames_1, frames_2, frames_3, frames_4 = Array(), Array(), Array(), Array()
-    computed_for = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
+    computed_for = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True, to_json=question_on_the_wire)
     live = Array()
     live_t = traitlets.Float(1.0).tag(sync=True)
     live_column = traitlets.Int(0, min=0, max=MOST_RUNS - 1).tag(sync=True)
