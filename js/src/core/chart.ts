@@ -185,7 +185,7 @@ export function createChart(parent: HTMLElement, options: ChartOptions, signal: 
     },
     signal,
   );
-  options.clock?.subscribe(() => plot && moveClock(plot, options.clock!), signal);
+  options.clock?.subscribe(() => plot && moveClock(plot, options.clock!, view!.x.range), signal);
 
   return {
     root,
@@ -197,6 +197,7 @@ export function createChart(parent: HTMLElement, options: ChartOptions, signal: 
       if (plot && needed === shape) plot.setData(next.data as uPlot.AlignedData);
       else rebuild();
       shape = needed;
+      if (plot && options.clock) moveClock(plot, options.clock, next.x.range); // the axis may be another
     },
     repaint: () => plot?.redraw(false, false),
   };
@@ -264,12 +265,11 @@ function followClock(plot: uPlot, clock: Clock, range: () => Range): void {
   plot.over.addEventListener("pointermove", (event) => {
     if (plot.over.hasPointerCapture(event.pointerId)) seek(event);
   });
-  moveClock(plot, clock);
+  moveClock(plot, clock, range());
 }
 
-function moveClock(plot: uPlot, clock: Clock): void {
+function moveClock(plot: uPlot, clock: Clock, [low, high]: Range): void {
   const line = plot.over.querySelector<HTMLElement>(".difflab-clock-line");
-  const [low, high] = [plot.scales.x.min ?? 0, plot.scales.x.max ?? 1];
   if (line) line.style.left = `${((clock.t - low) / (high - low)) * 100}%`;
 }
 
