@@ -21,6 +21,8 @@ const TIME_AXIS: Axis = { label: "t", range: [0, 1], ticks: [0, 0.5, 1], format:
 export const DRAWN_RANGE = [-16, 16] as const;
 /** log-SNR of the mmse's axis, from noise to data. */
 const MMSE_RANGE = [-11, 13] as const;
+/** Height of a row of steps under the mmse, and of the strokes in it, as shares of the curve's. */
+const [ROW, STROKE] = [0.11, 0.075];
 const RUGS_MOST = 400; // more steps are too dense to be told apart
 
 type Values = (number | null)[];
@@ -182,21 +184,21 @@ export function mmseOf(schedule: Schedule, T: number, pins: readonly Pin[], know
       ticks: [-10, -5, 0, 5, 10],
       format: (v) => short(-v).replace(/^−?0$/, "0"),
     },
-    y: { label: `mmse per dim, exact (${about.of})`, range: [-0.09 * rugs.length * top, top], ticks: ticksTo(top) },
+    y: { label: `mmse per dim, exact (${about.of})`, range: [-ROW * rugs.length * top, top], ticks: ticksTo(top) },
     curves: [
       { colour: "exact", label: "mmse" },
       {
         colour: "exact",
         dash: [5, 4],
         width: 1.5,
-        range: [-0.09 * rugs.length * Math.max(...rate) * Y_TOP, Math.max(...rate) * Y_TOP],
+        range: [-ROW * rugs.length * Math.max(...rate) * Y_TOP, Math.max(...rate) * Y_TOP],
         label: `½ SNR·mmse: at most ${format(Math.max(...rate), 2)} ${unit} a unit`,
       },
     ],
     data: [x, mmse, rate],
     under: (brush) => {
       errorBand(brush, known);
-      rugs.forEach((rug, i) => steps(brush, rug, T, top * -0.09 * (i + 1), top * 0.065, i === 0));
+      rugs.forEach((rug, i) => steps(brush, rug, T, top * -ROW * (i + 1), top * STROKE, i === 0));
     },
     summary:
       `The exact mmse of the data per dimension over log-SNR, from ${format(mmse[POINTS - 1])} in noise to ` +

@@ -143,7 +143,7 @@ export const scheduleDesk: Scene<State> = (store, el, clock, signal) => {
   });
   const chart = createChart(
     plot,
-    { clock: placedClock(clock, place, seek), minHeight: store.embedded ? 96 : 220 },
+    { clock: placedClock(clock, place, seek), minHeight: store.embedded ? 96 : 280 },
     signal,
   );
   plot.append(hand.surface);
