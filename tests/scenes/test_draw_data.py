@@ -174,6 +174,10 @@ def test_a_preset_holds_the_drawing_itself() -> None:
     back = DrawData.from_dict(scene.to_dict())
     back.settle()
     assert (back.ellipses, back.seed, back.preset) == (scene.ellipses, 9, "random")
+    other = DrawData("random", seed=2)
+    other.apply(scene.to_dict() | {"ellipses": [ELLIPSE], "preset": ""})  # its new seed draws nothing over it
+    other.settle()
+    assert other.ellipses == [ELLIPSE]
     empty = DrawData()
     empty.clear()
     assert DrawData.from_dict(empty.to_dict()).ellipses == []
