@@ -158,7 +158,7 @@ def test_a_busy_cell_stops_neither_training_nor_sliders(page: Page, notebook: No
     desk.get_by_label("formula of the schedule").select_option(label="sigmoid beta")  # it has no formula in the browser
     expect(desk.get_by_label("beta max")).to_be_visible()
     expect(desk).to_contain_text("✓ reaches noise")
-    monitor.get_by_role("button", name="Start", exact=True).click()
+    monitor.get_by_role("button", name="Run", exact=True).click()
     wait_for(lambda: steps_shown(monitor) > 0, "training did not begin")
     for busy, key, verdict in ((3, "Home", "x_T is not noise yet"), (4, "End", "✓ reaches noise")):
         notebook.run(busy)

@@ -162,7 +162,7 @@ export const lossFloor: Scene<State> = (store, el, clock, signal) => {
     for (const b of face.root.querySelectorAll("button")) b.disabled = store.get("weighting") !== "uniform";
     loss.show(lossView(picture));
     excess.show(excessView(picture));
-    onAxis.moved();
+    queueMicrotask(onAxis.moved); // after the chart's own, which takes up its new range
     sentence.textContent = store.get("note") || (fresh ? moral(store, picture) : "");
     drawMoment();
   });

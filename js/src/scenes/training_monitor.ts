@@ -55,7 +55,9 @@ export const trainingMonitor: Scene<State> = (store, el, _clock, signal) => {
   const [floor, loss, recipe] = ["difflab-floor", "difflab-loss-now", "difflab-recipe"].map((c) => element("span", c));
   const row = element("div", "difflab-row difflab-training");
   if (!store.embedded) row.append(stateChip(store, signal));
-  row.append(recipe, loss, floor);
+  const result = element("span", "difflab-result");
+  result.append(loss, floor);
+  row.append(recipe, result);
   panel.footer.append(row);
 
   const deck = createDeck(store, panel, signal, { seed: store.get("own") });
@@ -254,7 +256,7 @@ function scatterLine(brush: Brush, at: number): void {
   canvas.setLineDash([5 * pixel, 4 * pixel]);
   level(brush, at, "noise", 1.2);
   canvas.setLineDash([]);
-  brush.text("scatter of the batches", box.right - 4 * pixel, brush.y(at) - 5 * pixel, "mute", "right");
+  brush.text("scatter of the batches", box.left + 6 * pixel, brush.y(at) - 5 * pixel, "mute");
 }
 
 function level(brush: Brush, at: number, colour: "exact" | "noise", width: number): void {
