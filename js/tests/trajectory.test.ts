@@ -24,6 +24,11 @@ describe("trajectory", () => {
     expect([...pathOf(run, 0, 0.125, 0.5)]).toEqual([5, 1.5, 2.5, 2, 1.25, 2.5]);
     expect([...pathOf(run, 0, 1, 1.2)]).toEqual([10, 0]);
   });
+  it("shows a path as the point left it in a view that grows", () => {
+    const run = readTrajectory(wireTimes, frames)!;
+    // at t = 1 four times as much is seen as at 0.5
+    expect([...pathOf(run, 0, 0.5, Infinity, (t) => 4 ** (2 * t - 1))]).toEqual([2.5, 0, 3.75, 0.5, 5, 1.5]);
+  });
   it("steps to the next kept frame towards data", () => {
     expect(nextTime(times, 1)).toBe(0.75);
     expect(nextTime(times, 0.5)).toBe(0.25);

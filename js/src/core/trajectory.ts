@@ -50,14 +50,26 @@ export function nextTime(times: Float32Array, t: number): number {
   return 0;
 }
 
-/** Where sample `i` of a trajectory in the plane was from time `since` (or its start) to time t: (x, y, x, y, ...). */
-export function pathOf(trajectory: Trajectory, i: number, t: number, since = Infinity): Float64Array {
+/**
+ * Where sample `i` of a trajectory in the plane was from time `since` (or its start) to time t: (x, y, x, y, ...).
+ *
+ * `size` is what is seen at a time, in data units: a view that grows with the noise shows a path as the point left it on
+ * the screen.
+ */
+export function pathOf(
+  trajectory: Trajectory,
+  i: number,
+  t: number,
+  since = Infinity,
+  size: (t: number) => number = () => 1,
+): Float64Array {
   const { times } = trajectory;
   const path: number[] = [];
   const add = (time: number) => {
     const { before, after, u } = blendAt(times, time);
     const [a, b] = [frame(trajectory, before), frame(trajectory, after)];
-    path.push((1 - u) * a[2 * i] + u * b[2 * i], (1 - u) * a[2 * i + 1] + u * b[2 * i + 1]);
+    const scale = size(t) / size(time);
+    path.push(scale * ((1 - u) * a[2 * i] + u * b[2 * i]), scale * ((1 - u) * a[2 * i + 1] + u * b[2 * i + 1]));
   };
   if (since < times[0]) add(since);
   for (const time of times) if (time <= since && time > t) add(time);

@@ -122,8 +122,7 @@ export function createColumn(parent: HTMLElement, scenery: () => Scenery, signal
         surface.height,
         SMALLEST_IMAGE * surface.ratio,
       );
-    else if (trajectory && !live)
-      drawWays(surface, view, trajectory, scene.picked, time, wayColour(found, scene, color));
+    else if (trajectory && !live) drawWays(surface, view, trajectory, scene, time, wayColour(found, scene, color));
     stage.describe(describe(column, scene, time));
   };
   const stage = createStage(root, draw, signal);
@@ -224,21 +223,27 @@ function drawWays(
   surface: Surface,
   view: View,
   run: Trajectory,
-  picked: readonly number[],
+  { picked, schedule }: Scenery,
   t: number,
   ink: (i: number) => string,
 ): void {
+  const size = (time: number) => viewScale(alphaSigma(schedule, time));
+  const way = (i: number, since?: number) => pathOf(run, i, t, since, size);
   const chosen = picked.filter((i) => i < run.samples);
   for (const i of chosen) {
-    // what is still to come is there, too, paler: where it ends
+    // what is still to come, paler: where it ends
     surface.context.globalAlpha = 0.35;
-    drawPaths(surface, view, [pathOf(run, i, 0)], ink(i));
+    drawPaths(surface, view, [toCome(run, i, t, size)], ink(i));
     surface.context.globalAlpha = 1;
-    drawPaths(surface, view, [pathOf(run, i, t)], ink(i));
+    drawPaths(surface, view, [way(i)], ink(i));
   }
   if (chosen.length) return;
-  for (let i = 0; i < Math.min(PATHS, run.samples); i++)
-    drawPaths(surface, view, [pathOf(run, i, t, t + TAIL)], ink(i), true);
+  for (let i = 0; i < Math.min(PATHS, run.samples); i++) drawPaths(surface, view, [way(i, t + TAIL)], ink(i), true);
+}
+
+/** The way from time t to the data, as large as what is seen at t. */
+function toCome(run: Trajectory, i: number, t: number, size: (t: number) => number): Float64Array {
+  return pathOf(run, i, 0, t, size).map((x) => (x * size(t)) / size(0));
 }
 
 function nearest(
