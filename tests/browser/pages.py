@@ -14,6 +14,7 @@ from difflab import (
     DrawData,
     ForwardNoising,
     Lab,
+    LangevinBench,
     ReverseTrajectories,
     RunComparison,
     ScheduleDesk,
@@ -56,6 +57,12 @@ def sampled(data: str) -> ReverseTrajectories:
     return scene
 
 
+def bench() -> LangevinBench:
+    scene = LangevinBench(n=300, calls=200)
+    scene.sample()
+    return scene
+
+
 def lab(preset: str) -> Lab:
     scene = Lab(preset, train_steps=300 if preset == "ring" else 15)
     scene.train()
@@ -73,6 +80,7 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "reverse": lambda: sampled("ring"),
     "reverse-digits": lambda: sampled("digits"),
     "reverse-untouched": ReverseTrajectories,
+    "bench": bench,
     "bits": WhereTheBitsGo,
     "monitor": monitor,
     "runs": compared,
