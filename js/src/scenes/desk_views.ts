@@ -151,6 +151,7 @@ function dot(brush: Brush, t: number, value: number, current: boolean): void {
   canvas.beginPath();
   canvas.arc(brush.x(t), brush.y(value), (current ? 5.5 : 3.5) * pixel, 0, 2 * Math.PI);
   canvas.fillStyle = current ? colors["log-snr"] : colors.panel;
+  canvas.setLineDash([]);
   canvas.strokeStyle = colors["log-snr"];
   canvas.lineWidth = 1.5 * pixel;
   canvas.fill();
@@ -241,6 +242,7 @@ function steps(brush: Brush, rug: Pin, T: number, y: number, height: number, own
   const { canvas, colors, pixel, box } = brush;
   const { alpha, sigma } = chainTable(rug.schedule, T);
   canvas.save();
+  canvas.setLineDash([]); // a dashed curve leaves its dashes
   canvas.strokeStyle = colors["log-snr"];
   canvas.lineWidth = (own ? 1.2 : 0.8) * pixel;
   canvas.globalAlpha = T > 100 ? 0.55 : 1;

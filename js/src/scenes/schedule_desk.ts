@@ -147,7 +147,9 @@ export const scheduleDesk: Scene<State> = (store, el, clock, signal) => {
     signal,
   );
   plot.append(hand.surface);
-  new ResizeObserver(() => requestAnimationFrame(() => hand.place(chart.root))).observe(plot);
+  const size = new ResizeObserver(() => requestAnimationFrame(() => hand.place(chart.root)));
+  size.observe(plot);
+  signal.addEventListener("abort", () => size.disconnect(), { once: true });
 
   const pins = (): Pin[] => {
     const T = store.get("steps");
