@@ -28,6 +28,7 @@ VIEWS = ["exact", "learned", "difference"]
 FACES = ["score", "eps", "x0", "v", "velocity"]
 HEATS = ["along", "size", "x", "y", "none"]
 RESOLUTIONS = [24, 40, 64]
+OTHER = "the network is of another schedule"
 OTHERS = 2  # levels that are measured while a training runs, beside the two around the clock
 
 
@@ -152,7 +153,7 @@ class ScoreMap(Measuring):
             self.compute("exact", "field", self._compute_exact)
         asked = self._levels()
         if denoiser.schedule != asked.schedule:
-            self.publish(status="the network is of another schedule")
+            self.publish(status=OTHER)
             return
         count = len(asked.times)
         if full is None:
@@ -179,7 +180,7 @@ class ScoreMap(Measuring):
                 learned=stack.astype(np.float16),
                 error_at=squares.astype(np.float32),
                 learned_for=asked.computed_for,
-                status="",
+                **({"status": ""} if self.status == OTHER else {}),
             )
 
     def forget(self) -> None:

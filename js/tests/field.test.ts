@@ -233,13 +233,16 @@ describe("the words of ScoreMap", () => {
     finite: false,
     exactKnown: true,
     square: null,
+    lowest: null,
     brief: false,
   };
   it("say why there is no number", () => {
     expect(numberLine({ ...now, learned: false })).toEqual(["The exact field: train to see the difference."]);
     expect(numberLine({ ...now, stale: true, learned: false })[0]).toContain("another schedule");
     expect(numberLine({ ...now, finite: true, exactKnown: false })[0]).toContain("being computed");
-    expect(numberLine({ ...now, finite: true, t: 0 })[0]).toContain("no score at t = 0");
+    expect(numberLine({ ...now, finite: true, t: 0, lowest: 0.001 })).toEqual([
+      "A finite set has no score at t = 0; this is t = 0.001.",
+    ]);
   });
   it("name what is on screen", () => {
     expect(titleOf("score", "difference")).toBe("Score, learned minus exact");

@@ -20,7 +20,7 @@ import type { NDArray } from "../core/wire";
 import { divergenceChart } from "./score_divergence";
 import { ScoreField, Stack } from "./score_field";
 import { ImagePainter, type Examples } from "./score_images";
-import { placeOf, ScorePainter, type Heat, type View } from "./score_picture";
+import { drawWord, placeOf, ScorePainter, type Heat, type View } from "./score_picture";
 import { createProbe, drawProbe } from "./score_probe";
 import { meanSquare, numberLine, probeLine, titleOf } from "./score_words";
 import { current, type Question } from "./staleness";
@@ -89,13 +89,19 @@ export const scoreMap: Scene<State> = (store, el, clock, signal) => {
   let place = { x: 0, y: 0, side: 1 };
 
   const view = (): View => (known?.learned ? store.get("view") : "exact");
+  /** The lowest level, if what is shown begins there and the clock is below it. */
+  const lowest = (): number | null => {
+    const first = Math.max(known?.exact?.times[0] ?? 0, view() === "exact" ? 0 : (known?.learned?.times[0] ?? 0));
+    return clock.t < first ? first : null;
+  };
   const draw = (surface: Surface) => {
     if (!known) return;
     const color = colors(el);
     const font = `${11 * surface.ratio}px ${getComputedStyle(el).fontFamily}`;
     const t = clock.t;
+    const waiting = () => drawWord(surface, "being computed", color.mute, font);
     if (known.images) {
-      if (!known.examples) return;
+      if (!known.examples) return waiting();
       const level = alphaSigma(schedule(), t);
       const factor = level.sigma / Math.hypot(level.alpha, level.sigma); // out of Python's units
       const apart = known.learned?.at(schedule(), t)?.map((d) => factor * d) ?? null;
@@ -111,7 +117,7 @@ export const scoreMap: Scene<State> = (store, el, clock, signal) => {
       contours: store.get("contours"),
       fitted: store.get("scale") === "fitted",
     };
-    painter.draw(surface, known.field, t, look, color, font);
+    if (!painter.draw(surface, known.field, lowest() ?? t, look, color, font)) return waiting();
     if (probe.at) drawProbe(surface.context, place, probe.at, color.brand, surface.ratio);
   };
   const schedule = () => store.get("schedule");
@@ -138,9 +144,12 @@ export const scoreMap: Scene<State> = (store, el, clock, signal) => {
       finite: store.get("oracle") === "training set",
       exactKnown: known.exact !== null,
       square: meanSquare(store, known.field, t),
+      lowest: known.images ? null : lowest(),
       brief: store.embedded,
     };
-    line.replaceChildren(...(at ? probeLine(known.field.probe(t, at.u, at.v), view(), context) : numberLine(context)));
+    line.replaceChildren(
+      ...(at ? probeLine(known.field.probe(lowest() ?? t, at.u, at.v), view(), context) : numberLine(context)),
+    );
     if (!clock.playing) stage.describe(`${title.textContent} at t = ${t.toFixed(2)}. ${line.textContent}`);
   });
   const probe = createProbe(

@@ -70,6 +70,15 @@ export function heatOf(field: Float32Array, fields: Fields, heat: Heat, weighted
   return out;
 }
 
+/** A word in the middle of a picture that has nothing to show yet. */
+export function drawWord({ context, width, height }: Surface, word: string, colour: string, font: string): void {
+  context.font = font;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillStyle = colour;
+  context.fillText(word, width / 2, height / 2);
+}
+
 export class ScorePainter {
   private readonly heat = new HeatPainter();
   private readonly tables = new Map<string, ColourTable>();
@@ -82,7 +91,7 @@ export class ScorePainter {
     const n = Math.max(24, Math.min(MOST_HEAT, Math.round(css / HEAT_CELL)));
     const fields = field.on(t, n);
     const shown = fieldOf(fields, look.view);
-    if (!shown) return false;
+    if (!shown) return false; // see drawWord
     const signed = look.heat === "x" || look.heat === "y" || (look.heat === "along" && look.view === "difference");
     const measure = look.heat === "along" && look.view !== "difference" ? "size" : look.heat;
     const own = look.view === "difference" && look.fitted;

@@ -41,6 +41,8 @@ export interface Context {
   finite: boolean;
   exactKnown: boolean;
   square: Square | null;
+  /** The lowest level, where the picture is below it; else null. */
+  lowest: number | null;
   /** In the Lab's overview: short. */
   brief: boolean;
 }
@@ -48,11 +50,12 @@ export interface Context {
 /** The line under the picture: the divergence, or why there is none. */
 export function numberLine(now: Context): (Node | string)[] {
   if (now.finite && !now.exactKnown) return ["The exact field of the training set is being computed."];
-  if (now.finite && now.t === 0 && !now.images) return ["A finite set has no score at t = 0: it is points."];
+  const least = now.lowest === null ? "" : `; this is t = ${format(now.lowest, 1)}`;
+  if (now.finite && now.t === 0 && !now.images) return [`A finite set has no score at t = 0${least}.`];
   if (now.stale) return ["The network's field belongs to another schedule."];
   if (!now.learned)
     return [now.brief ? "Train to see the difference." : "The exact field: train to see the difference."];
-  if (!now.square) return ["Nothing is learned at t = 0: that is the data."];
+  if (!now.square) return [`Nothing is learned at t = 0${least}.`];
   const number = element("b", "");
   number.textContent = withError(now.square.value, now.square.error);
   return [number, ` ${nameOf(now)}`];
