@@ -86,9 +86,14 @@ export function followHand(surface: HTMLElement, hand: Hand, signal: AbortSignal
     if (turn === "ignore") return event.preventDefault();
     if (turn === "replace") hand.cancel();
     if (hand.down(spotOf(event, surface)) === false) return one.release();
-    surface.setPointerCapture(event.pointerId);
     surface.focus({ preventScroll: true });
     event.preventDefault();
+    try {
+      surface.setPointerCapture(event.pointerId);
+    } catch {
+      one.release(); // the pointer is gone already, and will not say so
+      hand.up();
+    }
   });
   on("pointermove", (event) => {
     if (event.pointerType === "pen") one.sawPen(event.timeStamp);
