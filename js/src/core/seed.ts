@@ -18,17 +18,27 @@ export function seedField(store: Store<SceneState>, signal: AbortSignal): HTMLEl
     input.value = String(store.get("seed") ?? 0);
     fit();
   };
-  input.addEventListener(
-    "change",
-    () => {
-      const seed = Number(input.value);
-      if (input.value !== "" && Number.isInteger(seed) && seed >= 0 && seed <= LARGEST_SEED) store.set("seed", seed);
-      else show();
-    },
-    { signal },
-  );
+  const commit = () => {
+    const seed = Number(input.value);
+    const valid = input.value !== "" && Number.isInteger(seed) && seed >= 0 && seed <= LARGEST_SEED;
+    if (!valid) show();
+    else if (seed !== store.get("seed")) store.set("seed", seed);
+  };
+  input.addEventListener("change", commit, { signal });
+  onEnter(input, commit, signal);
   input.addEventListener("input", fit, { signal });
   store.on("seed", show, signal);
   show();
   return root;
+}
+
+/** In a notebook Enter does not end an input's change: JupyterLab takes the key on its way up. */
+export function onEnter(input: HTMLInputElement, f: () => void, signal: AbortSignal): void {
+  input.addEventListener(
+    "keydown",
+    (event) => {
+      if (event.key === "Enter") f();
+    },
+    { signal },
+  );
 }
