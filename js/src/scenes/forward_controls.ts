@@ -3,6 +3,7 @@ import { button, select, slider } from "../core/controls";
 import type { Deck } from "../core/deck";
 import { count, format } from "../core/numbers";
 import { element } from "../core/panel";
+import { onEnter } from "../core/seed";
 import type { Store } from "../core/store";
 import type { Layer, Picture, State } from "./forward_noising";
 
@@ -131,15 +132,14 @@ function pointField(store: Store<State>, signal: AbortSignal): HTMLElement {
     input.max = String(store.get("n") - 1);
     input.value = picked < 0 ? "" : String(picked);
   };
-  input.addEventListener(
-    "change",
-    () => {
-      const wanted = input.value === "" ? -1 : Number(input.value);
-      if (Number.isInteger(wanted) && wanted >= -1 && wanted < store.get("n")) store.set("picked", wanted);
-      else show();
-    },
-    { signal },
-  );
+  const commit = () => {
+    const wanted = input.value === "" ? -1 : Number(input.value);
+    const valid = Number.isInteger(wanted) && wanted >= -1 && wanted < store.get("n");
+    if (!valid) show();
+    else if (wanted !== store.get("picked")) store.set("picked", wanted);
+  };
+  input.addEventListener("change", commit, { signal });
+  onEnter(input, commit, signal);
   store.on(["picked", "n"], show, signal);
   show();
   return root;

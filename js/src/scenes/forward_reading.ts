@@ -18,12 +18,12 @@ export interface Reading {
 
 export function readingRow(): Reading {
   const root = element("div", "difflab-reading");
-  const row = element("dl", "");
+  const row = element("div", "difflab-reading-row");
   const numbers = ["log-SNR", "alpha", "sigma", "data share"].map((label) => {
     const group = element("div", "");
-    const name = element("dt", "");
+    const name = element("span", "");
     name.textContent = label;
-    const number = element("dd", "difflab-exact");
+    const number = element("b", "difflab-exact");
     if (label === "data share") group.title = "how much of the variance of x_t is the data's";
     group.append(name, number);
     row.append(group);
