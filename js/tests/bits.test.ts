@@ -97,8 +97,8 @@ describe("the terms read from the mmse curve", () => {
     const { curve, about } = gaussian(0.3, 2);
     for (const l of [-20, -11.9, -0.123, 4.567, 15.9, 18]) {
       const exact = 0.6 / (1 + 0.3 * Math.exp(l));
-      expect(mmseAt(curve, about, l) / exact).toBeCloseTo(1, 11);
-      expect(density(curve, about, l) / ((Math.exp(l) * exact) / 4)).toBeCloseTo(1, 11);
+      expect(mmseAt(curve, about, [l])[0] / exact).toBeCloseTo(1, 11);
+      expect(density(curve, about, [l])[0] / ((Math.exp(l) * exact) / 4)).toBeCloseTo(1, 11);
     }
   });
   it("sums to the entropy of a Gaussian where the variance is the best: its reverse steps are Gaussians", () => {

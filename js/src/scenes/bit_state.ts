@@ -35,7 +35,14 @@ export function stays(store: Store<State>): { x: Float64Array; y: Float64Array }
   if (!known) return null;
   const [low, high] = extent(axisOf("log_snr"));
   const x = Float64Array.from({ length: POINTS }, (_, i) => low + ((high - low) * i) / (POINTS - 1));
-  return { x, y: x.map((at) => density(known.curve, known.about, -at)) };
+  return {
+    x,
+    y: density(
+      known.curve,
+      known.about,
+      x.map((at) => -at),
+    ),
+  };
 }
 
 /** What is to be drawn, or null while nothing is known. */

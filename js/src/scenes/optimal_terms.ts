@@ -3,10 +3,10 @@
  *
  *   L_{k-1} = D/2 (r - 1 - log r) + c_0^2 / (2 var_k) mmse(log-SNR_k),     r = beta-tilde_k / var_k
  *
- * No schedule changes the curve. So the bars follow a slider without asking anybody: a thousand terms are a millisecond.
+ * No schedule changes the curve. So the bars follow a slider without asking anybody: a thousand terms take less than a frame.
  * tests/scenes/test_optimal_terms.py holds them to Python's.
  */
-import { chainTable, timeOfLogSnr, type Schedule } from "../core/schedule";
+import { chainTable, logSnr, reachesData, timeOfLogSnr, type Schedule } from "../core/schedule";
 
 /** log-SNR (increasing), E|x_0 - E[x_0 | x_t]|^2 summed over coordinates, its standard error. */
 export interface Curve {
@@ -46,45 +46,69 @@ export interface ChainBits {
 const POINTS = 6;
 const LEAST_VARIANCE = 1e-8; // of sigma_1^2: a Gaussian needs some width
 
-/** mmse at any log-SNR: `first` is the first of the levels that count, `weights` what each counts. */
-function weightsAt(curve: Curve, about: About, wanted: number): { first: number; weights: Float64Array } {
-  const { logSnr } = curve;
-  const n = logSnr.length;
-  const order = Math.min(POINTS, n);
-  const place = Math.min(logSnr[n - 1], Math.max(logSnr[0], wanted));
-  let [low, high] = [0, n];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (logSnr[middle] < place) low = middle + 1;
-    else high = middle;
+/** Reads the curve at any log-SNR: after `seek`, mmse is the sum of `weights[i] * mse[first + i]`. */
+class Reader {
+  readonly weights: Float64Array;
+  first = 0;
+  /** 1 / (what a level's weight has in its denominator), by first level and place in the polynomial. */
+  private readonly shares: Float64Array;
+
+  constructor(
+    private readonly curve: Curve,
+    private readonly about: About,
+  ) {
+    const { logSnr } = curve;
+    const order = Math.min(POINTS, logSnr.length);
+    this.weights = new Float64Array(order);
+    this.shares = new Float64Array(order * (logSnr.length - order + 1));
+    for (let first = 0; first + order <= logSnr.length; first++)
+      for (let i = 0; i < order; i++) {
+        let product = gaussian(about, logSnr[first + i]);
+        for (let j = 0; j < order; j++) if (j !== i) product *= logSnr[first + i] - logSnr[first + j];
+        this.shares[first * order + i] = 1 / product;
+      }
   }
-  const first = Math.min(n - order, Math.max(0, low - (order >> 1)));
-  const weights = new Float64Array(order);
-  for (let i = 0; i < order; i++) {
-    let lagrange = 1;
-    for (let j = 0; j < order; j++)
-      if (j !== i) lagrange *= (place - logSnr[first + j]) / (logSnr[first + i] - logSnr[first + j]);
-    // a polynomial for the ratio to the mmse of a Gaussian as wide as the data, which is smooth at both ends
-    weights[i] = (lagrange * gaussian(about, wanted)) / gaussian(about, logSnr[first + i]);
+
+  /** A polynomial through the nearest levels for the ratio to the mmse of a Gaussian as wide as the data: smooth at both ends. */
+  seek(wanted: number): number {
+    const { logSnr, mse } = this.curve;
+    const [n, order] = [logSnr.length, this.weights.length];
+    const place = Math.min(logSnr[n - 1], Math.max(logSnr[0], wanted));
+    let [low, high] = [0, n];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (logSnr[middle] < place) low = middle + 1;
+      else high = middle;
+    }
+    const first = Math.min(n - order, Math.max(0, low - (order >> 1)));
+    const scale = gaussian(this.about, wanted);
+    let value = 0;
+    for (let i = 0; i < order; i++) {
+      let lagrange = scale * this.shares[first * order + i];
+      for (let j = 0; j < order; j++) if (j !== i) lagrange *= place - logSnr[first + j];
+      this.weights[i] = lagrange;
+      value += lagrange * mse[first + i];
+    }
+    this.first = first;
+    return value;
   }
-  return { first, weights };
 }
 
 const gaussian = ({ dim, variance }: About, logSnr: number) => (dim * variance) / (1 + variance * Math.exp(logSnr));
 
-const dot = (at: { first: number; weights: Float64Array }, values: ArrayLike<number>) =>
-  at.weights.reduce((sum, w, i) => sum + w * values[at.first + i], 0);
-
-/** E|x_0 - E[x_0 | x_t]|^2 summed over coordinates. */
-export const mmseAt = (curve: Curve, about: About, logSnr: number): number =>
-  dot(weightsAt(curve, about, logSnr), curve.mse);
+/** E|x_0 - E[x_0 | x_t]|^2 summed over coordinates, at each of the levels. */
+export function mmseAt(curve: Curve, about: About, levels: ArrayLike<number>): Float64Array {
+  const reader = new Reader(curve, about);
+  return Float64Array.from(levels, (level) => reader.seek(level));
+}
 
 /** What one nat of a sample is per dimension, in the data's unit. */
 const scaleOf = ({ dim, half_range }: About) => (half_range === null ? 1 / dim : 1 / dim / Math.LN2);
 
-/** SNR mmse / 2 per unit of log-SNR: what a bound pays there in continuous time, in nats or bits per dimension. */
-export function density(curve: Curve, about: About, logSnr: number): number {
-  return (scaleOf(about) * Math.exp(logSnr) * mmseAt(curve, about, logSnr)) / 2;
+/** SNR mmse / 2 at each of the levels: what a bound pays there in continuous time, per unit of log-SNR and per dimension. */
+export function density(curve: Curve, about: About, levels: ArrayLike<number>): Float64Array {
+  const scale = scaleOf(about) / 2;
+  return mmseAt(curve, about, levels).map((mmse, i) => scale * Math.exp(levels[i]) * mmse);
 }
 
 /** ratio - 1 - log ratio. */
@@ -133,9 +157,9 @@ export function chainBits(
   const read = new Float64Array(curve.logSnr.length); // how much each level of the curve counts in the bin at hand
   const inAll = new Float64Array(curve.logSnr.length);
   const errorOf = (counts: Float64Array) => Math.sqrt(counts.reduce((s, w, i) => s + (w * curve.error[i]) ** 2, 0));
+  const reader = new Reader(curve, about);
   const term = (k: number) => {
-    const at = weightsAt(curve, about, level[k]);
-    const mse = dot(at, curve.mse);
+    const mse = reader.seek(level[k]);
     const c0 = alpha[k - 1] * share[k];
     const small = k === 1 ? -Infinity : logSmall(k);
     const most = Math.min((sigma[k] / alpha[k]) ** 2, about.half_range === null ? Infinity : about.half_range ** 2);
@@ -150,7 +174,7 @@ export function chainBits(
     };
     const log = logVar(k, best);
     const weight = (scale * c0 * c0) / (2 * Math.exp(log));
-    at.weights.forEach((w, i) => (read[at.first + i] += weight * w));
+    for (let i = 0; i < reader.weights.length; i++) read[reader.first + i] += weight * reader.weights[i];
     return { value: value(log), least: value(best) };
   };
   const first = about.half_range === null ? term(1) : null;
@@ -167,7 +191,7 @@ export function chainBits(
   }
   const L_T = scale * dim * terminalKl(alpha[steps], sigma[steps], about.second_moment);
   return {
-    edges: Float64Array.from(ends, (k) => timeOfLogSnr(schedule, level[k])),
+    edges: Float64Array.from(ends, (k) => timeOf(schedule, steps, k, level[k])),
     levels: Float64Array.from(ends, (k) => level[k]),
     optimal,
     error,
@@ -178,6 +202,12 @@ export function chainBits(
     total: L_T + optimal.reduce((s, v) => s + v, 0) + (first?.value ?? 0),
     totalError: errorOf(inAll),
   };
+}
+
+/** Where the schedule has the level of step k: at k / T, or, where the chain's betas are clipped, somewhat before. */
+function timeOf(schedule: Schedule, steps: number, k: number, level: number): number {
+  const usual = reachesData(schedule) ? k / steps : steps === 1 ? 1 : (k - 1) / (steps - 1);
+  return Math.abs(logSnr(schedule, usual) - level) < 1e-11 ? usual : timeOfLogSnr(schedule, level);
 }
 
 /**

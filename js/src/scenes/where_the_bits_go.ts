@@ -176,6 +176,7 @@ export const whereTheBitsGo: Scene<State> = (store, el, clock, signal) => {
     noted = JSON.stringify(key);
     chart.show(view(next));
     strip.show(next.totals);
+    if (!store.hasKernel) say(next.L_0 === null ? "L₀ of discrete data needs Python, and with it the sum." : "");
     onAxis.moved();
     step();
   });
@@ -202,7 +203,7 @@ export const whereTheBitsGo: Scene<State> = (store, el, clock, signal) => {
 /** What the colours mean, as far as they are there to be seen. */
 function keyOf(bits: Bits): Record<string, string> {
   const { view, learned, carried, least, optimal } = bits;
-  if (view === "gap") return { learned: "what the network pays above the optimum" };
+  if (view === "gap") return { learned: `what the network pays above the optimum${carried ? ", estimated" : ""}` };
   const seen = 0.04 * barRange(bits)[1];
   const extra = least && Array.from(optimal).some((v, i) => v - least[i] > seen);
   const exact = extra ? "optimal, hatched for the variance" : "optimal";

@@ -71,7 +71,7 @@ def test_in_the_notebook(page: Page, jupyterlab: Server, shoot: Callable[[str], 
     assert not blank(panel.locator("canvas:visible").first)
 
     # live while training: measured by Python, written on screen with its error
-    expect(panel.locator(".difflab-totals-words")).to_contain_text(re.compile(r"learned.*±"))
+    expect(panel.locator(".difflab-totals-words")).to_contain_text(re.compile(r"learned.*±"), timeout=60_000)
     first = notebook.value("bits.totals['learned']")
     wait_for(lambda: notebook.value("bits.totals.get('learned')") not in (first, None), "measured once only")
     notebook.value("[trainer.stop(), trainer.wait(30)] and None")
@@ -91,7 +91,7 @@ def test_in_the_notebook(page: Page, jupyterlab: Server, shoot: Callable[[str], 
     panel.get_by_label("variance of the reverse steps").select_option("small")
     wait_for(lambda: notebook.value("(bits.computed_as or {}).get('variance')") == "small", "not measured anew")
     wait_for(lambda: number(panel, "optimal") > before + 0.2, "the variance costs nothing")
-    expect(panel).to_contain_text(re.compile("variance costs.*0.3"))
+    expect(panel).to_contain_text(re.compile("variance costs.*0.3"), timeout=30_000)
 
     # over log-SNR, by keyboard: the slider moves the bars, Python follows
     button("log-SNR").focus()
@@ -106,6 +106,11 @@ def test_in_the_notebook(page: Page, jupyterlab: Server, shoot: Callable[[str], 
     wait_for(lambda: notebook.value("bits.computed_for['schedule'] == bits.schedule"), "not measured anew")
     wait_for(lambda: "the network pays" in summary(panel), "the network was not asked again")
     shoot("bits-log-snr")
+
+    # a formula that the browser does not have comes back with its table
+    panel.get_by_label("formula of the schedule").select_option("VPBetaSigmoid")
+    wait_for(lambda: notebook.value("bits.computed_for['schedule']['name']") == "VPBetaSigmoid", "not measured")
+    wait_for(lambda: abs(number(panel, "optimal") - notebook.value("bits.totals['optimal']")) < 0.01, "not drawn")
 
     # the canvas has the clock's keys
     panel.locator(".difflab-chart").focus()
