@@ -248,7 +248,7 @@ def test_a_knob_of_one_method_leaves_the_others_as_they_were():
 
 
 def test_too_large_a_step_explodes_in_one_sentence_and_without_a_nan():
-    bench = sampled(step=2.5, n=200)
+    bench = sampled(step=2.5, n=200, calls=300)
     numbers = bench.numbers()
     assert [numbers[f"exploded_{m}"] for m in bench.methods] == [1, 0, 1, 0]
     for outcome in (bench.outcomes[0], bench.outcomes[2]):
@@ -271,7 +271,7 @@ def test_half_the_annealed_step_is_stable_below_four():
 
 
 def test_too_small_a_step_goes_nowhere():
-    bench = sampled(step=1e-3, start="one mode", methods=["langevin", "mala"], n=300)
+    bench = sampled(step=1e-3, start="one mode", methods=["langevin", "mala"], n=300, calls=300)
     for i in (0, 1):
         assert bench.mass[i, -1, 0] == pytest.approx(1, abs=1e-6)
     assert bench.numbers()["acceptance_mala"] > 0.99
