@@ -219,7 +219,13 @@ def test_a_finger_draws_and_the_page_does_not_scroll(browser: Browser, tmp_path:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_in_the_notebook(page: Page, jupyterlab: Server, shoot: Callable[[str], Path], theme: str) -> None:
+def test_in_the_notebook(
+    page: Page,
+    jupyterlab: Server,
+    shoot: Callable[[str], Path],
+    alike: Callable[[Locator, str], None],
+    theme: str,
+) -> None:
     cells = (
         "from difflab import DrawData, ForwardNoising\ndraw = DrawData(mode='points')\ndraw",
         "forward = ForwardNoising('moons', n=500)\ndraw.feed(forward)\nforward",
@@ -235,8 +241,9 @@ def test_in_the_notebook(page: Page, jupyterlab: Server, shoot: Callable[[str], 
     # Python has them all, and so has the scene that is fed
     wait_for(lambda: notebook.value("draw.numbers()")["points"] == n, "Python does not have the points", 20)
     assert notebook.value("[len(draw.data), draw.data.classes, forward.data is draw.data]") == [n, 4, True]
+    alike(sheet.panel, "draw-data-points")
     if theme == "dark":
-        shoot("draw-data-points")
+        shoot("draw-data-notebook")
         return
     # what Python draws appears, and can be taken back
     notebook.value("draw.set_points([[0, 0], [1, 1], [-1, 1]])")
@@ -253,4 +260,5 @@ def test_in_the_notebook(page: Page, jupyterlab: Server, shoot: Callable[[str], 
     wait_for(lambda: notebook.value(moved), "Python does not hear of the ellipse", 20)
     entropy = notebook.value("draw.numbers()")["entropy"]
     wait_for(lambda: abs(sheet.shows("entropy") - entropy) < 0.005, "the entropy is not shown", 20)
+    alike(sheet.panel, "draw-data-mixture")
     shoot("draw-data")
