@@ -172,7 +172,14 @@ export function mmseOf(schedule: Schedule, T: number, pins: readonly Pin[], know
   const { curve, about } = known;
   const [low, high] = MMSE_RANGE;
   const x = Float64Array.from({ length: POINTS }, (_, i) => -high + (i / (POINTS - 1)) * (high - low));
-  const mmse = Array.from(x, (v) => mmseAt(curve, about, -v) / about.dim);
+  const mmse = Array.from(
+    mmseAt(
+      curve,
+      about,
+      x.map((v) => -v),
+    ),
+    (v) => v / about.dim,
+  );
   const unit = about.half_range === null ? "nats" : "bits";
   const scale = about.half_range === null ? 1 : 1 / Math.LN2;
   const rate = mmse.map((m, i) => (scale * m * Math.exp(-x[i])) / 2);

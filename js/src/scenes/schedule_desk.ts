@@ -188,7 +188,7 @@ export const scheduleDesk: Scene<State> = (store, el, clock, signal) => {
     if (!data) return;
     const level = logSnr(store.get("schedule"), clock.t);
     const value = Number.isFinite(level)
-      ? mmseAt(data.curve, data.about, level) / data.about.dim
+      ? mmseAt(data.curve, data.about, [level])[0] / data.about.dim
       : level > 0
         ? 0
         : data.about.variance;
