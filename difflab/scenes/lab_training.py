@@ -142,7 +142,9 @@ class LabTraining:
         denoiser = self.denoiser()
         if denoiser is None:
             return
+        lab = self._lab
+        rests = lab.monitor.trainer.state in (*ENDS, "paused")
         with self._turn:
-            for scene in (self._lab.bits, self._lab.floor, self._lab.score):
+            for scene, options in ((lab.bits, {}), (lab.floor, {}), (lab.score, {"full": rests})):
                 with scene.shown(("learned", "numbers")):
-                    scene.measure(denoiser)
+                    scene.measure(denoiser, **options)

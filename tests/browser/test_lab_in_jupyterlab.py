@@ -49,6 +49,11 @@ def panel(lab: Locator, title: str) -> Locator:
     return lab.get_by_role("region", name=title, exact=True)
 
 
+def opened(lab: Locator, tab: str) -> None:
+    """Open a tab of the Lab."""
+    lab.get_by_role("tab", name=tab, exact=True).click()
+
+
 def picture(panel: Locator) -> str:
     """What its canvas shows, to the pixel."""
     return str(panel.locator("canvas").first.evaluate("c => c.toDataURL()"))
@@ -119,6 +124,7 @@ def test_shape_train_pause_sample_and_scrub(
     assert numbers["bits.learned"] > numbers["bits.optimal"]
 
     # sample, and scrub the trajectory
+    opened(lab, "Sample")
     reverse.get_by_role("button", name="Sample", exact=True).click()
     wait_for(lambda: in_kernel("lab.reverse.quality is not None"), "nothing was sampled", 60)
     expect(reverse).to_contain_text("exact")
@@ -129,12 +135,11 @@ def test_shape_train_pause_sample_and_scrub(
     assert abs(sampled["reverse.energy_distance_exact"]) < 6 * sampled["reverse.energy_distance_exact_error"]
     scrub_to(page, lab, 0.9)
     page.wait_for_timeout(400)
-    noisy = (picture(forward), picture(reverse))
+    noisy = picture(reverse)
     with wire.during() as frames:
         scrub_to(page, lab, 0.1)
-        wait_for(lambda: picture(reverse) != noisy[1], "the trajectory does not follow the clock")
+        wait_for(lambda: picture(reverse) != noisy, "the trajectory does not follow the clock")
         page.wait_for_timeout(400)
-    assert picture(forward) != noisy[0]
     assert max(frames, default=0) < 5_000, "moving t is a number, not a tensor"
     assert sum(frames) < 40_000
     wait_for(lambda: abs(in_kernel("lab.t") - 0.1) < 0.05, "Python's clock did not follow")
@@ -204,6 +209,7 @@ def test_digits(page: Page, open_lab: OpenLab, in_kernel: InKernel, shoot: Shoot
     wait_for(lambda: in_kernel("lab.monitor.step") >= 40, "no training on digits", 120)
     wait_for(lambda: in_kernel("lab.bits.learned is not None"), "no learned bits", 60)
     lab.get_by_role("button", name="Pause", exact=True).first.click()
+    opened(lab, "Sample")
     panel(lab, "Reverse trajectories").get_by_role("button", name="Sample", exact=True).click()
     wait_for(lambda: in_kernel("lab.reverse.quality is not None"), "nothing was sampled", 120)
     after = settled(in_kernel)
@@ -217,6 +223,7 @@ def test_errors_meet_the_user_in_the_scene(page: Page, open_lab: OpenLab, in_ker
     # a callback that raises in the kernel
     in_kernel("setattr(lab.reverse, 'denoiser', lambda: 1 / 0)")
     reverse = panel(lab, "Reverse trajectories")
+    opened(lab, "Sample")
     reverse.get_by_role("button", name="Sample", exact=True).click()
     expect(reverse.get_by_role("alert")).to_contain_text("division by zero")
     shoot("error")
@@ -225,6 +232,7 @@ def test_errors_meet_the_user_in_the_scene(page: Page, open_lab: OpenLab, in_ker
     expect(reverse.get_by_role("alert")).to_be_hidden()
     # a value that Python refuses comes back as one sentence, and the old value stays
     in_kernel("lab.desk.set_state({'schedule': {'name': 'Geometric', 'params': {'sigma_min': 3, 'sigma_max': 2}}})")
+    opened(lab, "Noise")
     expect(panel(lab, "Schedule").get_by_role("alert")).to_contain_text("0 < sigma_min < sigma_max")
     assert in_kernel("lab.desk.schedule['name']") == "VPCosine"
 
@@ -256,3 +264,45 @@ def test_layouts(page: Page, open_lab: OpenLab, in_kernel: InKernel, shoot: Shoo
             size = canvas.bounding_box()
             assert size
             assert min(size["width"], size["height"]) > 40, "a canvas is squeezed"
+
+
+def test_the_tour_leads_through_the_tabs(page: Page, open_lab: OpenLab, in_kernel: InKernel, shoot: Shoot) -> None:
+    lab = open_lab()
+    settled(in_kernel)
+    start = lab.get_by_role("button", name="Tour", exact=True)
+    start.click()
+    card = lab.get_by_role("complementary", name="Tour of the Lab")
+    tabs = []
+    for stop in range(1, 7):
+        expect(card).to_contain_text(f"{stop} of 6")
+        ringed = lab.locator(".difflab-toured .difflab-panel")
+        expect(ringed).to_be_visible()
+        tabs.append(lab.get_by_role("tab", selected=True).inner_text())
+        if stop == 3:
+            shoot("tour")
+        card.get_by_role("button", name="Done" if stop == 6 else "Next", exact=True).click()
+    assert tabs == ["Overview", "Noise", "Train", "Train", "Sample", "Bits"]
+    expect(card).to_be_hidden()
+    expect(start).to_be_focused()
+    start.click()
+    page.keyboard.press("Escape")
+    expect(card).to_be_hidden()
+
+
+def test_a_drawing_becomes_the_labs_data(page: Page, open_lab: OpenLab, in_kernel: InKernel) -> None:
+    lab = open_lab()
+    settled(in_kernel)
+    opened(lab, "Data")
+    sheet, forward = panel(lab, "Draw data"), panel(lab, "Forward noising")
+    before = picture(forward)
+    sheet.get_by_role("button", name="Points", exact=True).click()
+    box = sheet.locator("canvas").first.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"], steps=10)
+    page.mouse.up()
+    wait_for(lambda: in_kernel("lab.preset") == "drawn", "the Lab does not take the drawing")
+    wait_for(lambda: picture(forward) != before, "forward noising does not show the drawing")
+    expect(lab.get_by_label("preset")).to_have_value("drawn")
+    assert in_kernel("type(lab.data).__name__") == "FiniteSet"

@@ -117,7 +117,7 @@ def test_the_lab_in_a_cell(page: Page, notebook: Notebook, shoot: Shoot, theme: 
     box = lab.bounding_box()
     assert box
     assert 840 < box["width"] < 940
-    for title in SCENES:
+    for title in ("Forward noising", "Schedule", "Where the bits go", "Loss over its floor", "Score map"):
         panel = scene(page, title)
         wait_for(lambda p=panel: not blank(p.locator("canvas:visible").first), f"{title} draws nothing")
     expect(lab).to_contain_text("entropy")
@@ -129,10 +129,12 @@ def test_the_lab_in_a_cell(page: Page, notebook: Notebook, shoot: Shoot, theme: 
     lab.get_by_role("button", name="Train", exact=True).click()
     wait_for(lambda: notebook.value("lab.bits.learned is not None"), "no learned bars")
     lab.get_by_role("button", name="Pause", exact=True).first.click()
+    lab.get_by_role("tab", name="Sample", exact=True).click()
     reverse = scene(page, "Reverse trajectories")
     reverse.get_by_role("button", name="Sample", exact=True).click()
     wait_for(lambda: notebook.value("lab.reverse.quality is not None"), "nothing was sampled")
     expect(reverse).to_contain_text("learned")
+    lab.get_by_role("tab", name="Overview", exact=True).click()
     lab.evaluate("e => e.scrollIntoView({ block: 'start' })")
     shoot("notebook-lab-top")
     lab.evaluate("e => e.scrollIntoView({ block: 'end' })")
