@@ -11,7 +11,8 @@ from live import Server, wait_for
 from playwright.sync_api import Locator, Page
 
 IMPORTS = """
-from difflab import ForwardNoising, Lab, ReverseTrajectories, ScheduleDesk, TrainingMonitor, WhereTheBitsGo
+from difflab import DrawData, ForwardNoising, Lab, LangevinBench, LossFloor, ReverseTrajectories, ScheduleDesk
+from difflab import ScoreMap, TrainingMonitor, WhereTheBitsGo
 from difflab.data import GaussianMixture
 from difflab.denoisers import NetworkDenoiser
 from difflab.schedules import VPCosine
@@ -27,6 +28,10 @@ SCENES = {
     "Reverse trajectories": "reverse = ReverseTrajectories()\nreverse.sample()\nreverse",
     "Where the bits go": "bits = WhereTheBitsGo()\nbits",
     "Loss over its floor": MONITOR,
+    "Loss by noise level": "floor = LossFloor()\nfloor",
+    "Score map": "score = ScoreMap()\nscore",
+    "Langevin bench": "bench = LangevinBench()\nbench",
+    "Draw data": "sheet = DrawData()\nsheet",
 }
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}

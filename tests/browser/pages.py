@@ -15,15 +15,18 @@ from difflab import (
     ForwardNoising,
     Lab,
     LangevinBench,
+    LossFloor,
     ReverseTrajectories,
     RunComparison,
     ScheduleDesk,
+    ScoreMap,
     TrainingMonitor,
     WhereTheBitsGo,
 )
 from difflab.data import GaussianMixture
 from difflab.denoisers import NetworkDenoiser
 from difflab.scenes.base import Scene
+from difflab.scenes.following import Measuring
 from difflab.schedules import VPCosine
 from difflab.training import Trainer
 
@@ -49,6 +52,24 @@ def compared() -> RunComparison:
         runs[-1].start()
         runs[-1].wait(60)
     return RunComparison(runs)
+
+
+def measured(scene: Measuring) -> Measuring:
+    """The scene with the numbers of a network that learned a little."""
+    scene.settle()
+    ring = GaussianMixture.ring(8)
+    denoiser = NetworkDenoiser.for_data(ring, VPCosine(), "eps", width=32, seed=0)
+    trainer = Trainer(denoiser, ring, steps=100)
+    trainer.start()
+    trainer.wait(60)
+    scene.measure(trainer.snapshot())
+    return scene
+
+
+def walked() -> LangevinBench:
+    scene = LangevinBench(calls=300)
+    scene.sample()
+    return scene
 
 
 def sampled(data: str) -> ReverseTrajectories:
@@ -84,6 +105,13 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "bits": WhereTheBitsGo,
     "monitor": monitor,
     "runs": compared,
+    "floor": lambda: measured(LossFloor("ring", "VPCosine")),
+    "score": lambda: measured(ScoreMap("ring", "VPCosine")),
+    "score-digits": lambda: ScoreMap("digits"),
+    "langevin": walked,
+    "langevin-untouched": LangevinBench,
+    "draw": DrawData,
+    "draw-points": lambda: DrawData("smiley"),
     "lab": lambda: lab("ring"),
     "lab-digits": lambda: lab("digits"),
 }
