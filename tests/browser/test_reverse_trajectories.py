@@ -61,6 +61,7 @@ def test_in_the_notebook(page: Page, jupyterlab: Server, shoot: Callable[[str], 
     notebook.run_all()
     panel = scene(page, TITLE)
     button = lambda name: panel.get_by_role("button", name=name, exact=True)  # noqa: E731
+    wait_for(lambda: notebook.value("reverse.quality is not None"), "nothing was sampled")
     expect(panel).to_contain_text("energy distance, exact")
     assert shown(panel).count() == 1  # there is no network: no empty column stands for it
     assert not blank(shown(panel).first)
