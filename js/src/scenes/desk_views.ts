@@ -184,7 +184,9 @@ export function mmseOf(schedule: Schedule, T: number, pins: readonly Pin[], know
   const scale = about.half_range === null ? 1 : 1 / Math.LN2;
   const rate = mmse.map((m, i) => (scale * m * Math.exp(-x[i])) / 2);
   const top = Math.max(...mmse) * Y_TOP;
-  const rugs = [{ schedule, name: `its ${count(T)} steps` }, ...pins];
+  const every = strideOf(T);
+  const some = every > 1 ? `, one in ${every} drawn` : "";
+  const rugs = [{ schedule, name: `its ${count(T)} steps${some}` }, ...pins];
   return {
     x: {
       label: "log-SNR",
@@ -214,6 +216,8 @@ export function mmseOf(schedule: Schedule, T: number, pins: readonly Pin[], know
       `${format(logSnr(schedule, 1))} to ${format(levelOf(schedule, 1, T))}.${compared(pins)}`,
   };
 }
+
+const strideOf = (T: number) => Math.max(1, Math.round(T / RUGS_MOST));
 
 function ticksTo(top: number): number[] {
   const step = [0.1, 0.2, 0.25, 0.5, 1, 2, 5].find((s) => top / s <= 4.5) ?? top;
@@ -254,8 +258,7 @@ function steps(brush: Brush, rug: Pin, T: number, y: number, height: number, own
   canvas.lineWidth = (own ? 1.2 : 0.8) * pixel;
   canvas.globalAlpha = T > 100 ? 0.55 : 1;
   canvas.beginPath();
-  const every = Math.max(1, Math.round(T / RUGS_MOST));
-  for (let k = 1; k <= T; k += every) {
+  for (let k = 1; k <= T; k += strideOf(T)) {
     const level = 2 * Math.log(alpha[k] / sigma[k]);
     if (!(MMSE_RANGE[0] <= level && level <= MMSE_RANGE[1])) continue;
     canvas.moveTo(brush.x(-level), brush.y(y));
