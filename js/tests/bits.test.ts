@@ -3,7 +3,7 @@ import { SNR_AXIS, STEP_AXIS, placeOfTime, timeOfPlace } from "../src/scenes/bit
 import { barRange, heightsOf, type Bits } from "../src/scenes/bit_bars";
 import { barAt } from "../src/scenes/bit_state";
 import { carried, chainBits, density, mmseAt, type About, type Curve } from "../src/scenes/optimal_terms";
-import { positions } from "../src/scenes/totals_strip";
+import { positions, roundUp } from "../src/scenes/totals_strip";
 
 const bits = (optimal: number[], more: Partial<Bits> = {}): Bits => ({
   axis: STEP_AXIS,
@@ -75,9 +75,12 @@ describe("the strip", () => {
     expect(positions([0.3])).toEqual([0.5]);
   });
   it("holds the entropy where it is while a bound moves", () => {
-    const seen = [0.36, 0.38, 0.41].map((v) => positions([0.353, v], true));
+    const seen = [0.36, 0.38, 0.41].map((v) => positions([0.353, v], 0.1));
     expect(new Set(seen.map(([entropy]) => entropy))).toEqual(new Set([0.04]));
-    expect(positions([0.353, 0.35], true)[1]).toBeLessThan(0.04);
+    expect(seen[2][1]).toBeCloseTo(0.04 + 0.92 * 0.57, 12);
+    expect(positions([0.353, 0.35], 0.1)[1]).toBeLessThan(0.04); // a sum below it, by noise
+    expect(positions([0.353], 0)).toEqual([0.04]);
+    expect([0.0012, 0.057, 0.99, 1].map((v) => roundUp(v))).toEqual([0.0015, 0.1, 1, 1]);
   });
 });
 

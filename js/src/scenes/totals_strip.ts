@@ -32,14 +32,16 @@ export function totalsStrip() {
   axis.setAttribute("aria-hidden", "true");
   const words = element("div", "difflab-totals-words");
   root.append(axis, words);
+  let span = 0;
   return {
     root,
-    show(totals: Totals) {
+    /** `steady`: the axis does not shrink, for numbers that are on their way. */
+    show(totals: Totals, steady = false) {
       const known = ROWS.filter((row) => totals[row.name] != null);
-      const place = positions(
-        known.map((row) => totals[row.name] as number),
-        known[0]?.name === "entropy",
-      );
+      const values = known.map((row) => totals[row.name] as number);
+      const held = known[0]?.name === "entropy";
+      span = Math.max(steady ? span : 0, held ? roundUp(reach(values)) : 0);
+      const place = held ? positions(values, span) : positions(values);
       axis.hidden = known.length < 2;
       axis.replaceChildren(
         ...known.slice(1).map((row, i) => {
@@ -87,18 +89,22 @@ function extras({ variance_cost, gap, gap_error }: Totals): HTMLElement[] {
   });
 }
 
+/** How far the others lie from the first one. */
+const reach = ([first, ...others]: readonly number[]) => Math.max(0, ...others.map((v) => Math.abs(v - first)));
+
 /**
- * Where the marks stand, 0.04 to 0.96: the axis spans what is to be compared, it does not start at zero. With `held` the
- * first one stands still and the axis reaches a round distance beyond it, so that it rests while the others move.
+ * Where the marks stand, 0.04 to 0.96: the axis spans what is to be compared, it does not start at zero. With a `span` the
+ * first one stands still at 0.04 and the axis reaches so far beyond it.
  */
-export function positions(values: readonly number[], held = false): number[] {
-  const low = held ? values[0] : Math.min(...values);
-  const most = Math.max(...values.map((v) => Math.abs(v - low)));
-  const span = held ? roundUp(most) : most;
-  return values.map((v) => (span > 0 ? Math.max(0, 0.04 + (0.92 * (v - low)) / span) : held ? 0.04 : 0.5));
+export function positions(values: readonly number[], span?: number): number[] {
+  const low = span === undefined ? Math.min(...values) : values[0];
+  const width = span ?? Math.max(...values) - low;
+  const alone = span === undefined ? 0.5 : 0.04;
+  return values.map((v) => (width > 0 ? Math.max(0, 0.04 + (0.92 * (v - low)) / width) : alone));
 }
 
-function roundUp(value: number): number {
+/** The next round number, so that the axis rests while training moves the marks. */
+export function roundUp(value: number): number {
   if (!(value > 0)) return 0;
   const power = 10 ** Math.floor(Math.log10(value));
   return power * [1, 1.5, 2, 3, 5, 10].find((m) => m * power >= value * 0.9999)!;

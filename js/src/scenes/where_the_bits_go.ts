@@ -175,7 +175,7 @@ export const whereTheBitsGo: Scene<State> = (store, el, clock, signal) => {
     if (JSON.stringify(key) !== noted) panel.setNote(colourKey(key));
     noted = JSON.stringify(key);
     chart.show(view(next));
-    strip.show(next.totals);
+    strip.show(next.totals, next.carried);
     if (!store.hasKernel) say(next.L_0 === null ? "L₀ of discrete data needs Python, and with it the sum." : "");
     onAxis.moved();
     step();
