@@ -214,6 +214,9 @@ describe("ellipses", () => {
     expect(moved(one, 0.3, -0.1, true).mean).toEqual([1.25, 0.5]);
     expect(moved(one, 99, 0, false).mean[0]).toBe(2.5); // the edge of the sheet
     expect(dragged(one, "second", [0, 0], [0, 99], false).axes[1]).toBe(2);
+    const far: Ellipse = { ...one, mean: [9, 0], axes: [5, 1] }; // Python's, beyond the sheet
+    expect(moved(far, -0.1, 0.1, false).mean).toEqual([8.9, 0.1]);
+    expect(dragged(far, "first", [14, 0], [14, 0], false).axes).toEqual([5, 1]);
     expect(turned({ ...one, angle: 0.1 }, -0.2).angle).toBeCloseTo(Math.PI - 0.1, 12);
   });
 

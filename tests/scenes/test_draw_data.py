@@ -35,6 +35,8 @@ from difflab.scenes.drawn import (
     mixture_of,
 )
 from difflab.scenes.forward_noising import ForwardNoising
+from difflab.scenes.langevin_bench import LangevinBench
+from difflab.scenes.reverse_trajectories import ReverseTrajectories
 from difflab.scenes.schedule_desk import ScheduleDesk
 
 JS = Path(__file__).parents[2] / "js"
@@ -225,6 +227,23 @@ def test_it_feeds_scenes_at_each_change() -> None:
     assert isinstance(forward.data, FiniteSet)
     assert isinstance(seen[-1], GaussianMixture)
     assert scene.feeds == []
+
+
+def test_every_kind_of_scene_is_fed_or_says_why_not() -> None:
+    scenes = [ForwardNoising(n=10), ScheduleDesk(), ReverseTrajectories(), LangevinBench()]
+    draw = DrawData()
+    draw.feed(*scenes)
+    draw.settle()
+    assert [type(scene.data) for scene in scenes] == [GaussianMixture] * 4
+    assert [scene.error for scene in scenes] == [""] * 4
+    draw.set_points([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    draw.settle()
+    assert all(scene.data is draw.data for scene in scenes[:3])
+    assert scenes[3].error.startswith("This scene walks on a GaussianMixture of points in the plane")
+    draw.set_mixture(GaussianMixture.grid())
+    draw.settle()
+    assert [scene.error for scene in scenes] == [""] * 4
+    assert draw.error == ""
 
 
 def test_it_keeps_no_scene_alive_and_shows_what_a_listener_raises() -> None:

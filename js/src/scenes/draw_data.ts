@@ -78,6 +78,7 @@ export const drawData: Scene<State> = (store, el, _clock, signal) => {
       return;
     }
     const shown = points.points();
+    if (shown !== now.points) panel.setNote(what({ ...now, points: shown })); // a stroke is in work
     if (shown.classes.length === 0) sheet.invite(surface, view, color, "points");
     sheet.points(surface, view, color, shown);
     const [brush, tool, kind] = [store.get("brush"), store.get("tool"), store.get("pen_class")];

@@ -203,14 +203,20 @@ export function dragged(
   return stretched(e, which, e.axes[which] + change, snap);
 }
 
+/** What Python put beyond the sheet, or made wider than a hand does, may stay so, and is not pulled back by a touch. */
 export function moved(e: Ellipse, dx: number, dy: number, snap: boolean): Ellipse {
-  const place = (v: number) => onSheet(snap ? round(v, SNAP) : v);
-  return { ...e, mean: [place(e.mean[0] + dx), place(e.mean[1] + dy)] };
+  const place = (was: number, by: number) => {
+    const edge = Math.max(SHEET, Math.abs(was));
+    return clamp(snap ? round(was + by, SNAP) : was + by, -edge, edge);
+  };
+  return { ...e, mean: [place(e.mean[0], dx), place(e.mean[1], dy)] };
 }
 
 export function stretched(e: Ellipse, which: number, axis: number, snap: boolean): Ellipse {
   const axes: [number, number] = [...e.axes];
-  axes[which] = clamp(snap ? round(axis, SNAP_AXIS) : axis, snap ? SNAP_AXIS : NARROWEST, WIDEST);
+  const was = axes[which];
+  const wanted = snap ? Math.max(SNAP_AXIS, round(axis, SNAP_AXIS)) : axis;
+  axes[which] = clamp(wanted, Math.min(NARROWEST, was), Math.max(WIDEST, was));
   return { ...e, axes };
 }
 

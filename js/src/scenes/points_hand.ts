@@ -55,7 +55,8 @@ export class PointsHand implements Hand {
   move(spots: Spot[]): void {
     const place = this.place();
     for (const spot of spots) this.touch(place.toData(spot), spot.pressure || 0.5);
-    this.hovered = place.toData(spots[spots.length - 1]);
+    const last = spots[spots.length - 1];
+    this.hovered = last.kind === "touch" ? null : place.toData(last); // a finger hovers nowhere once it is lifted
   }
 
   up(): void {
