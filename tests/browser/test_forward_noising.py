@@ -27,6 +27,7 @@ PAGES: dict[str, Callable[[], ForwardNoising]] = {
     "colour": lambda: ForwardNoising(COLOURED, n=16, t=0.2),
     "moons": lambda: ForwardNoising("moons", n=500, t=0.3),
     "wide": lambda: ForwardNoising("ring", "Geometric", n=500, t=0.9),
+    "table": lambda: ForwardNoising("ring", "ZeroTerminalSNR", n=500, t=0.5),
 }
 #: counts pictures that are put on a canvas
 COUNTED = """
@@ -138,6 +139,25 @@ def test_a_point_is_picked_by_click_by_key_and_by_number(open_page: Callable[...
     field.fill("9999")
     field.press("Enter")
     assert field.input_value() == "17"  # there is none; the old one stays
+
+
+def test_any_schedule_is_drawn_and_every_offered_one(open_page: Callable[..., Locator]) -> None:
+    panel = open_page("table")
+    expected = ForwardNoising("ring", "ZeroTerminalSNR", n=5, t=0.5).numbers()
+    assert float(number(panel, "alpha")) == pytest.approx(expected["alpha"], abs=5.1e-4)
+    formula = panel.get_by_label("formula of the schedule")
+    names = formula.locator("option").evaluate_all("all => all.map((o) => o.value)")
+    assert len(names) >= 12
+    for name in names:
+        formula.select_option(value=name)
+        alpha = ForwardNoising("ring", name, n=5, t=0.5).numbers()["alpha"] if name != "Tabulated" else None
+        if alpha is not None:
+            wait_for(
+                lambda a=alpha: float(number(panel, "alpha")) == pytest.approx(a, rel=6e-3),
+                f"{name} is drawn as another schedule",
+                5,
+            )
+        expect(panel.get_by_role("alert")).to_be_hidden()
 
 
 def test_images_in_colour(open_page: Callable[..., Locator]) -> None:

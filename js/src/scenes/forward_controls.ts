@@ -5,6 +5,7 @@ import { count, format } from "../core/numbers";
 import { element } from "../core/panel";
 import { onEnter } from "../core/seed";
 import type { Store } from "../core/store";
+import { formulaChooser } from "./desk_parameters";
 import type { Layer, Picture, State } from "./forward_noising";
 
 const LAYERS: [Layer, string][] = [
@@ -15,17 +16,8 @@ const LAYERS: [Layer, string][] = [
 
 export function addControls(store: Store<State>, deck: Deck, signal: AbortSignal): { fit(picture: Picture): void } {
   const choices = store.get("choices") ?? [];
-  const formula = select({
-    label: "formula of the schedule",
-    choices,
-    value: store.get("schedule").name,
-    onChange(name) {
-      const choice = choices.find((c) => c.name === name)!;
-      const params = Object.fromEntries((choice.params ?? []).map((p) => [p.name, p.default]));
-      store.set("schedule", { name, params });
-    },
-    signal,
-  });
+  // without the two that need a table from Python: a schedule given from there brings its own, and then stands here
+  const formula = formulaChooser(choices, false, (schedule) => store.set("schedule", schedule), signal);
   const layers = element("div", "difflab-segmented");
   layers.setAttribute("role", "group");
   layers.setAttribute("aria-label", "what is drawn");
@@ -85,11 +77,7 @@ export function addControls(store: Store<State>, deck: Deck, signal: AbortSignal
   deck.drawer("ink", ink.root);
 
   const show = () => {
-    const schedule = store.get("schedule").name;
-    // what a script or another panel chose is named, whether it is one of the choices or not
-    if (!choices.some((c) => c.name === schedule))
-      formula.setChoices([...choices, { name: schedule, label: schedule }]);
-    formula.set(schedule);
+    formula.show(store.get("schedule"));
     const on = new Set(store.get("layers"));
     for (const [name, el] of toggles) el.setAttribute("aria-pressed", String(on.has(name)));
     colour.setAttribute("aria-pressed", String(store.get("colour") === "category"));
