@@ -110,8 +110,6 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "score-digits": lambda: ScoreMap("digits"),
     "langevin": walked,
     "langevin-untouched": LangevinBench,
-    "draw": DrawData,
-    "draw-points": lambda: DrawData("smiley"),
     "lab": lambda: lab("ring"),
     "lab-digits": lambda: lab("digits"),
 }
