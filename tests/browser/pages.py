@@ -66,12 +66,6 @@ def measured(scene: Measuring) -> Measuring:
     return scene
 
 
-def walked() -> LangevinBench:
-    scene = LangevinBench(calls=300)
-    scene.sample()
-    return scene
-
-
 def sampled(data: str) -> ReverseTrajectories:
     scene = ReverseTrajectories(data, steps=20)
     scene.sample()
@@ -108,8 +102,7 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "floor": lambda: measured(LossFloor("ring", "VPCosine")),
     "score": lambda: measured(ScoreMap("ring", "VPCosine")),
     "score-digits": lambda: ScoreMap("digits"),
-    "langevin": walked,
-    "langevin-untouched": LangevinBench,
+    "bench-untouched": LangevinBench,
     "lab": lambda: lab("ring"),
     "lab-digits": lambda: lab("digits"),
 }
