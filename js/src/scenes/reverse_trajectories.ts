@@ -24,10 +24,12 @@ const WAITING = { points: 2000, images: 36 };
 /** A hand that moved farther, in CSS pixels, was no click. */
 const STILL = 6;
 const MOST_PICKED = 12;
+/** CSS pixels under which a panel has no room for numbers. */
+const LOW = 420;
 
 export const reverseTrajectories: Scene<State> = (store, el, clock, signal) => {
   const panel = createPanel(el, { title: "Reverse trajectories" });
-  panel.root.classList.toggle("difflab-embedded", store.embedded);
+  if (store.embedded) followSize(panel.root, signal);
   followMessages(store, panel, signal);
   const followLive = liveFollower(clock);
   let columns = readColumns(store);
@@ -82,6 +84,15 @@ export const reverseTrajectories: Scene<State> = (store, el, clock, signal) => {
   clock.subscribe(move, signal);
   refresh();
 };
+
+/** The Lab says how large a panel is; a low one shows the pictures and little else. */
+function followSize(root: HTMLElement, signal: AbortSignal): void {
+  const observer = new ResizeObserver(([{ contentRect }]) =>
+    root.classList.toggle("difflab-small", contentRect.height < LOW),
+  );
+  observer.observe(root);
+  signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+}
 
 const TRAITS = [
   "times_1", "times_2", "times_3", "times_4", "frames_1", "frames_2", "frames_3", "frames_4", "results", "runs",
