@@ -218,6 +218,37 @@ def test_a_finger_draws_and_the_page_does_not_scroll(browser: Browser, tmp_path:
         assert page.evaluate("scrollY") == 0
 
 
+def test_a_pen_presses_and_a_palm_is_no_finger(browser: Browser, tmp_path: Path) -> None:
+    with offline(browser) as page:
+        sheet = sheet_of(page, points_page(tmp_path))
+        device = page.context.new_cdp_session(page)
+
+        def pen(kind: str, place: tuple[float, float], force: float) -> None:
+            x, y = sheet.at(*place)
+            where = {"type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1}
+            device.send("Input.dispatchMouseEvent", where | {"pointerType": "pen", "force": force})
+
+        def palm(kind: str, *places: tuple[float, float]) -> None:
+            points = [{"x": x, "y": y} for x, y in (sheet.at(*place) for place in places)]
+            device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        def stroke(force: float, height: float) -> float:
+            before = sheet.shows("points")
+            pen("mousePressed", (-1, height), force)
+            palm("touchStart", (0, -2))
+            palm("touchMove", (1, -2))
+            for i in range(1, 11):
+                pen("mouseMoved", (-1 + i / 5, height), force)
+            palm("touchEnd")
+            pen("mouseReleased", (1, height), 0)
+            return sheet.shows("points") - before
+
+        # 2 / 0.0625 + 1 = 33 points; the palm would have left half as many again
+        assert 31 <= stroke(0.5, 1) <= 33
+        page.get_by_role("button", name="Spray").click()
+        assert stroke(1.0, 0) > 4 * stroke(0.1, -1)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_in_the_notebook(
     page: Page,
