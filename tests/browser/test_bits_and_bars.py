@@ -122,6 +122,37 @@ def test_in_the_notebook(page: Page, jupyterlab: Server, shoot: Callable[[str], 
     expect(panel.get_by_role("alert")).to_be_hidden()
 
 
+STILL = """
+from difflab import WhereTheBitsGo
+from difflab.data import GaussianMixture
+from difflab.denoisers import NetworkDenoiser
+from difflab.schedules import VPCosine
+ring = GaussianMixture.ring(8)
+bits = WhereTheBitsGo(ring, steps=100, variance="small")
+bits.settle()
+bits.measure(NetworkDenoiser.for_data(ring, VPCosine(), "v", seed=0))
+bits.settle()
+bits
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_looks_as_it_did(
+    page: Page, jupyterlab: Server, theme: str, alike: Callable[[Locator, str], None], shoot: Callable[[str], Path]
+) -> None:
+    """On both axes: green, its hatched part, vermilion, the strip; over log-SNR the line."""
+    Notebook(page, jupyterlab).open(STILL).run_all()
+    panel = scene(page, TITLE)
+    expect(panel).to_contain_text("hatched for the variance", timeout=30_000)
+    expect(panel.locator(".difflab-totals-words")).to_contain_text("gap")
+    alike(panel, "bits-step")
+    panel.get_by_role("button", name="log-SNR", exact=True).click()
+    wait_for(lambda: "over log-SNR" in summary(panel), "another axis")
+    page.mouse.move(0, 0)
+    alike(panel, "bits-log-snr")
+    shoot("bits-still")
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     folder = tmp_path_factory.mktemp("bits")
