@@ -159,3 +159,14 @@ def test_so_many_steps_are_refused(make, n):
     with pytest.raises(ValueError, match="advance's n must be a whole number"):
         trainer.advance(n)
     assert trainer.state == "idle"
+
+
+def test_a_pause_needs_no_processor(make):
+    """A tenth of the time at most, where a thread that asks again and again takes all of it."""
+    trainer = make()
+    trainer.pace = 100.0
+    trainer.advance(3)
+    assert trainer.wait(20) == "paused"
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.05
