@@ -76,12 +76,16 @@ export function timeBar(
     },
     { signal },
   );
+  let shown = "";
   const refresh = watched(root, () => {
     input.value = String(Math.round(clock.t * POSITIONS));
     const now = schedule();
     const level = now ? ` · log-SNR ${format(logSnr(now, clock.t))}` : "";
     middle.textContent = `t = ${clock.t.toFixed(3)}${level}`;
     input.setAttribute("aria-valuetext", middle.textContent);
+    const state = `${clock.playing} ${clock.pace}`;
+    if (state === shown) return; // the page would be laid out anew in every frame of a play
+    shown = state;
     slow.setAttribute("aria-pressed", String(clock.pace !== 1));
     play.textContent = clock.playing ? "❚❚" : "▶";
     play.setAttribute("aria-label", clock.playing ? "Pause" : direction > 0 ? "Play to noise" : "Play to data");
