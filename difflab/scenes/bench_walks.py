@@ -3,13 +3,6 @@
 All of them end on p at the lowest level, sigma_min: Langevin, MALA and HMC stay there all the way, the annealed walk comes down a
 ladder of levels, predictor-corrector down as many as its calls allow. Steps are r = a / V, V the smallest variance that any mode
 has in any direction at the lowest level: Langevin is stable below r = 2. Of the annealed walk r = a / sigma^2 at each level.
-
-What is measured of the points x at a level, with r_k = P(mode k | x) and S_k = C_k + sigma^2 I the mode's covariance there:
-
-    mass of mode k       the mean of r_k, w_k if x is of the law p at that level, whether or not the modes are apart;
-    width of the modes   the mean of sum_k r_k (x - m_k)' S_k^-1 (x - m_k) / 2, which is 1 then: variance over the exact one.
-
-The second is predicted, too (samplers.walks.recursion), as if each mode were alone, from what it is at the start.
 """
 
 from __future__ import annotations
@@ -38,8 +31,8 @@ from ..samplers import (
 )
 from ..samplers.walks.metropolis import Chain
 from ..samplers.walks.one_level import is_far
-from ..samplers.walks.recursion import predicted_variance
 from ..schedules import FIRST_T, Geometric
+from .bench_measures import Frame, Modes, measured
 
 _LARGEST = 6e4  # what float16 holds, on the way to the browser
 
@@ -115,23 +108,6 @@ def plan(method: str, q: Question) -> tuple[Sampler, Tensor]:
     return sampler, grid
 
 
-@dataclass(frozen=True)
-class Frame:
-    """The points (n, 2) of a walk after some calls, the time of their level (0: denoised), and what is measured of them."""
-
-    x: Tensor
-    t: float
-    mass: np.ndarray
-    mass_error: np.ndarray
-    variance: float
-    variance_error: float
-
-    @property
-    def spread(self) -> float:
-        """Half-width of a square around 0 that holds 98 in 100 of them."""
-        return float(np.quantile(self.x.abs().amax(1).numpy(), 0.98))
-
-
 class Walk:
     """One method on its way: `advance` spends calls and keeps a frame at each of the positions."""
 
@@ -173,6 +149,8 @@ class Walk:
             if self._there is None or self._there.evaluations > calls:
                 break
             self._move()
+        if not self._ended and calls in self._asked:
+            self.spent = calls  # within a step
         self._keep(*self._now(calls))
 
     def _look(self) -> bool:
@@ -242,7 +220,7 @@ class Walk:
 
     def _widths_alone(self) -> np.ndarray:
         """Of each mode by itself, over the exact one, after 0, 1, ... score calls: (calls, K)."""
-        q, modes = self.question, _Modes(self.question.mixture)
+        q, modes = self.question, Modes(self.question.mixture)
         u = modes.second_moments(self.oracle, self.frames[0].x, self.frames[0].t)
         times = [t for t in self.grid.tolist() if t > 0]
         if not isinstance(self.sampler, AnnealedLangevin):
@@ -269,52 +247,3 @@ class _Watched(ExactDenoiser):
     def __call__(self, x_t: Tensor, t: float | Tensor, labels: Tensor | None = None) -> Posterior:
         self._seen(x_t, float(t))
         return super().__call__(x_t, t, labels)
-
-
-def measured(oracle: ExactDenoiser, x: Tensor, t: float) -> Frame:
-    """Mass and width of the modes at the points x (n, 2) of the level at `t`, with their standard errors from row to row."""
-    mixture = oracle.data
-    assert isinstance(mixture, GaussianMixture)
-    sigma = oracle.schedule.level(max(t, FIRST_T)).sigma
-    share = oracle.mode_probabilities(x.double(), t).numpy()
-    covariances = mixture.covariances + sigma**2 * np.eye(2)
-    if t == 0:  # E[x_0 | x] of an exact sample x of the lowest level has C S^-1 C
-        covariances = mixture.covariances @ np.linalg.solve(covariances, mixture.covariances)
-    off = x.double().numpy()[:, None] - mixture.means
-    square = np.einsum("nki,kij,nkj->nk", off, np.linalg.inv(covariances), off, optimize=True)
-    width = (share * square).sum(1) / 2
-    root = math.sqrt(len(x))
-    return Frame(x, t, share.mean(0), share.std(0, ddof=1) / root, float(width.mean()), float(width.std(ddof=1) / root))
-
-
-class _Modes:
-    """All directions of all modes as the directions of one Gaussian: what the recursion of each mode by itself needs."""
-
-    def __init__(self, mixture: GaussianMixture) -> None:
-        self.mixture = mixture
-        widths, self.axes = np.linalg.eigh(mixture.covariances)  # (K, 2), (K, 2, 2)
-        self.shape, self.widths = widths.shape, widths.ravel()
-        self.order = np.argsort(self.widths, kind="stable")
-
-    def second_moments(self, oracle: ExactDenoiser, x: Tensor, t: float) -> np.ndarray:
-        """E[r_k (e . (x - m_k))^2] / E[r_k] for each axis e of each mode k, (2 K,)."""
-        share = oracle.mode_probabilities(x.double(), t).numpy()
-        along = np.einsum("nki,kij->nkj", x.double().numpy()[:, None] - self.mixture.means, self.axes)
-        mass = np.maximum(share.sum(0), np.finfo(float).tiny)[:, None]
-        return np.asarray(np.einsum("nk,nkj->kj", share, along**2) / mass).ravel()
-
-    def recursion(self, sampler: Sampler, schedule: Geometric, times: list[float], start: np.ndarray) -> np.ndarray:
-        """(times, 2 K), from the second moments (2 K,) at the start: about the mode's centre they obey what variances do."""
-        if not np.isfinite(start).all():  # it has exploded on the way
-            return np.full((len(times), len(start)), np.inf)
-        centre = np.zeros((1, len(self.widths)))
-        alone = ExactDenoiser(GaussianMixture([1.0], centre, self.widths[self.order][None]), schedule)
-        found = predicted_variance(sampler, alone, times, torch.from_numpy(start[self.order])).numpy()
-        back = np.empty_like(found)
-        back[:, self.order] = found
-        return back
-
-    def width(self, moments: np.ndarray, sigma: float) -> np.ndarray:
-        """Of each mode, over the exact one at the level, the mean over its axes: (K,)."""
-        with np.errstate(over="ignore"):  # of what explodes
-            return np.asarray((moments / (self.widths + sigma**2)).reshape(self.shape).mean(1))

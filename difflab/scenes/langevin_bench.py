@@ -29,7 +29,8 @@ from .bench_setup import (
 from .choices import as_data
 
 if TYPE_CHECKING:
-    from .bench_walks import Frame, Walk
+    from .bench_measures import Frame
+    from .bench_walks import Walk
 
 FRAMES = 51
 LIVE = 0.1  # seconds between two pictures while sampling
@@ -231,33 +232,30 @@ class LangevinBench(Scene):
                 self.publish(**traits)
 
     def numbers(self) -> dict[str, float]:
-        """After the last run, for each of its methods: mass_METHOD of the first mode and mass_gap_METHOD, the total variation of
-        all masses from the weights; variance_METHOD over the exact one and variance_predicted_METHOD; acceptance_METHOD where
-        there is one; the first and third and acceptance with their _error; calls_METHOD spent; exploded_METHOD, 0 or 1. And
-        mass_exact, step, levels, calls."""
+        """Of the last run, by method: mass_METHOD of the first mode, mass_gap_METHOD, the total variation of all masses from
+        the weights; variance_METHOD over the exact one, variance_predicted_METHOD; acceptance_METHOD where there is one; mass,
+        variance and acceptance with their _error; calls_METHOD spent; exploded_METHOD, 0 or 1, and then no mass and no
+        variance. And always mass_exact, step, levels, calls."""
         base = super().numbers() | {"step": self.step, "levels": float(self.levels), "calls": float(self.calls)}
         weights = self._modes.weights
         base["mass_exact"] = float(weights[0])
         if self.frames is None or self.computed_for is None:
             return base
-        for i, method in enumerate(self.computed_for["methods"]):
-            outcome, mass = self.outcomes[i], self.mass[i, -1].astype(float)
-            base |= {
-                f"mass_{method}": float(mass[0]),
-                f"mass_error_{method}": float(self.mass_error[i, -1, 0]),
-                f"mass_gap_{method}": float(np.abs(mass - weights).sum() / 2),
-                f"variance_{method}": float(self.variance[i, -1]),
-                f"variance_error_{method}": float(self.variance_error[i, -1]),
-                f"variance_predicted_{method}": float(self.variance_predicted[i, -1]),
-                f"calls_{method}": float(outcome["calls"]),
-                f"exploded_{method}": float(outcome["exploded"] != ""),
-            }
-            if outcome["exploded"]:
-                kinds = ("variance", "variance_error", "variance_predicted")
-                base |= {f"{kind}_{method}": float("inf") for kind in kinds}
+        for i, (method, outcome) in enumerate(zip(self.computed_for["methods"], self.outcomes, strict=True)):
+            found = {"calls": outcome["calls"], "exploded": outcome["exploded"] != ""}
+            if not outcome["exploded"]:
+                mass = self.mass[i, -1].astype(float)
+                found |= {
+                    "mass": mass[0],
+                    "mass_error": self.mass_error[i, -1, 0],
+                    "mass_gap": np.abs(mass - weights).sum() / 2,
+                    "variance": self.variance[i, -1],
+                    "variance_error": self.variance_error[i, -1],
+                    "variance_predicted": self.variance_predicted[i, -1],
+                }
             if outcome["acceptance"] is not None:
-                base[f"acceptance_{method}"] = outcome["acceptance"]
-                base[f"acceptance_error_{method}"] = outcome["acceptance_error"]
+                found |= {name: outcome[name] for name in ("acceptance", "acceptance_error")}
+            base |= {f"{name}_{method}": float(value) for name, value in found.items()}
         return base
 
 

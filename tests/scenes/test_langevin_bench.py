@@ -23,8 +23,9 @@ from difflab.data import GaussianMixture, digits
 from difflab.denoisers import ExactDenoiser
 from difflab.samplers import MALA, AnnealedLangevin, Langevin, NoisePool, PredictorCorrector, grids, sample
 from difflab.samplers.walks.diagnostics import acceptance
+from difflab.scenes.bench_measures import measured
 from difflab.scenes.bench_setup import natural, reshaped, start_points, two_modes
-from difflab.scenes.bench_walks import measured, positions
+from difflab.scenes.bench_walks import positions
 from difflab.schedules import FIRST_T, Geometric
 
 SIGMAS = 4.5
@@ -251,6 +252,8 @@ def test_too_large_a_step_explodes_in_one_sentence_and_without_a_nan():
     bench = sampled(step=2.5, n=200, calls=300)
     numbers = bench.numbers()
     assert [numbers[f"exploded_{m}"] for m in bench.methods] == [1, 0, 1, 0]
+    assert {"mass_langevin", "variance_annealed"}.isdisjoint(numbers)
+    assert {"mass_mala", "variance_pc"} <= set(numbers)
     for outcome in (bench.outcomes[0], bench.outcomes[2]):
         assert "stable below r = 2, and here r = 2.5" in outcome["exploded"]
         assert outcome["calls"] < 100
