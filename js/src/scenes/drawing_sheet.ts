@@ -89,7 +89,8 @@ export class DrawingSheet {
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.font = `${13 * ratio}px system-ui, sans-serif`;
-    EMPTY[mode].forEach((words, i) => context.fillText(words, view.x0, view.y0 + (2 * i - 1) * 10 * ratio));
+    const middle = view.y0 - 0.5 * view.scale; // between two lines of the grid
+    EMPTY[mode].forEach((words, i) => context.fillText(words, view.x0, middle + (2 * i - 1) * 9 * ratio));
   }
 
   points(surface: Surface, view: View, color: Colors, points: Points): void {
