@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { SNR_AXIS, STEP_AXIS, placeOfTime, timeOfPlace } from "../src/scenes/bit_axis";
 import { barRange, heightsOf, type Bits } from "../src/scenes/bit_bars";
 import { barAt } from "../src/scenes/bit_state";
-import { carried, chainBits, density, mmseAt, type About, type Curve } from "../src/scenes/optimal_terms";
+import { binEnds, carried, chainBits, density, mmseAt, type About, type Curve } from "../src/scenes/optimal_terms";
 import { positions, roundUp } from "../src/scenes/totals_strip";
 
 const bits = (optimal: number[], more: Partial<Bits> = {}): Bits => ({
@@ -133,6 +133,11 @@ describe("the terms read from the mmse curve", () => {
       chainBits(curve, about, cosine, 200, "large", bins).optimal.reduce((a, b) => a + b),
     );
     for (const sum of sums) expect(sum).toBeCloseTo(sums[0], 10);
+  });
+  it("groups them as torch does, halves to even", () => {
+    expect(binEnds(1000, 40).slice(19, 22)).toEqual([476, 500, 525]); // 475.525, 500.5, 525.475
+    expect(binEnds(5, 40)).toEqual([1, 2, 3, 4, 5]);
+    expect(binEnds(1, 40)).toEqual([1]);
   });
   it("never lies below the same chain with the best variance", () => {
     const { curve, about } = gaussian(0.3, 2);

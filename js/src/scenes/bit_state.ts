@@ -7,7 +7,7 @@ import { drawable, logSnr, type Schedule } from "../core/schedule";
 import type { Store } from "../core/store";
 import { axisOf, extent, type BitAxis } from "./bit_axis";
 import type { Bits, EndTerm } from "./bit_bars";
-import { carried, chainBits, density, type About, type ChainBits, type Curve } from "./optimal_terms";
+import { binEnds, carried, chainBits, density, type About, type ChainBits, type Curve } from "./optimal_terms";
 import { current } from "./staleness";
 import type { Totals } from "./totals_strip";
 import type { State } from "./where_the_bits_go";
@@ -139,11 +139,17 @@ function carriedGap(store: Store<State>, levels: Float64Array): Float64Array | n
 
 const levelsOf = (schedule: Schedule, edges: ArrayLike<number>) => Float64Array.from(edges, (t) => logSnr(schedule, t));
 
-/** On the axis: over log-SNR a bar's area is its bits, so that its height compares with the curve's. */
+/**
+ * On the axis a bar's area is its bits: over log-SNR its height compares with the curve's; over t bins of 2 and of 3 steps
+ * stand as high as bins of 2.5 would, for what a step costs changes slowly and the grouping is nobody's concern.
+ */
 function placed(bound: Bound, axis: BitAxis, store: Store<State>, curve: Float64Array | null): Bits {
   const { levels } = bound;
+  const ends = binEnds(store.get("steps"), bound.optimal.length);
+  const mean = (store.get("steps") - 1) / Math.max(1, bound.optimal.length);
   const heights = (values: ArrayLike<number> | null) => {
-    if (!values || axis.name === "step") return values;
+    if (!values) return values;
+    if (axis.name === "step") return Float64Array.from(values, (v, i) => (v * mean) / (ends[i + 1] - ends[i]));
     return Float64Array.from(values, (v, i) => {
       const width = levels[i] - levels[i + 1];
       return Number.isFinite(width) && width > 0 ? v / width : 0;

@@ -120,6 +120,12 @@ function round(x: number): number {
   return x - down === 0.5 ? down + (down % 2) : Math.round(x);
 }
 
+/** The last steps of the bins, from k = 1, which is L_0's, to T. */
+export function binEnds(steps: number, bins: number): number[] {
+  const count = Math.min(bins, steps - 1);
+  return Array.from({ length: count + 1 }, (_, i) => round(1 + ((steps - 1) * i) / Math.max(1, count)));
+}
+
 /** L_T per dimension in nats: KL(N(alpha x_0, sigma^2) || prior), averaged over data of this second moment. */
 export function terminalKl(alpha: number, sigma: number, secondMoment: number): number {
   // a schedule that does not preserve variance ends on a prior as wide as its last level
@@ -151,8 +157,8 @@ export function chainBits(
     return variance.endsWith("small") ? logSmall(k) : logLarge(k);
   };
 
-  const count = Math.min(bins, steps - 1);
-  const ends = Array.from({ length: count + 1 }, (_, i) => round(1 + ((steps - 1) * i) / Math.max(1, count)));
+  const ends = binEnds(steps, bins);
+  const count = ends.length - 1;
   const [optimal, error, least] = [0, 0, 0].map(() => new Float64Array(count));
   const read = new Float64Array(curve.logSnr.length); // how much each level of the curve counts in the bin at hand
   const inAll = new Float64Array(curve.logSnr.length);

@@ -11,7 +11,7 @@ import { colourKey } from "../core/colour_key";
 import type { Choice } from "../core/controls";
 import { named } from "../core/deck";
 import { onNextFrame } from "../core/frame";
-import { count, format } from "../core/numbers";
+import { count, format, short } from "../core/numbers";
 import { createPanel, element, followMessages } from "../core/panel";
 import type { Schedule } from "../core/schedule";
 import type { Scene, SceneState } from "../core/store";
@@ -112,8 +112,8 @@ export const whereTheBitsGo: Scene<State> = (store, el, clock, signal) => {
 
   const view = (bits: Bits): ChartView => {
     const range = barRange(bits);
-    const each = bits.steps / Math.max(1, bits.optimal.length);
-    const bar = each === 1 ? "a step" : `${format(each, 2)} steps`;
+    const each = (bits.steps - 1) / Math.max(1, bits.optimal.length);
+    const bar = each <= 1 ? "a step" : `${short(each, 2)} steps`;
     const overSnr = bits.axis.name === "log_snr";
     const curve = overSnr && bits.view !== "gap" ? stays(store) : null;
     const ends = extent(bits.axis);
@@ -125,7 +125,10 @@ export const whereTheBitsGo: Scene<State> = (store, el, clock, signal) => {
         format: String,
       },
       y: {
-        label: (bits.view === "gap" ? "learned − optimal, " : "") + bits.unit + (overSnr ? " per unit of log-SNR" : ""),
+        label:
+          (bits.view === "gap" ? "learned − optimal, " : "") +
+          bits.unit +
+          (overSnr ? " per unit of log-SNR" : Number.isInteger(each) ? "" : ` per ${bar}`),
         range,
         ticks: niceTicks(Math.min(0, range[0] / 2), range[1], 3),
       },
