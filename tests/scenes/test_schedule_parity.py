@@ -70,6 +70,7 @@ CASES = [
     ("EDM", {}, 64 * U * 8),
     ("Flow", {}, 4 * U),
     ("Tabulated", {"values": [9.0, 4.0, 3.9, -2.0, -15.0]}, 64 * U * 21),
+    ("Tabulated", {"values": [9.0, 8.9, -2.0, -15.0, -15.1]}, 64 * U * 21),  # both ends flatten
     ("Tabulated", {"values": [9.0, 1.0, -6.0], "t": [0.02, 0.7, 1.0]}, 64 * U * 21),
     ("Tabulated", {"values": [-3.0], "t": [1.0]}, 64 * U * 21),
 ]

@@ -202,7 +202,7 @@ export function mmseOf(schedule: Schedule, T: number, pins: readonly Pin[], know
         dash: [5, 4],
         width: 1.5,
         range: [-ROW * rugs.length * Math.max(...rate) * Y_TOP, Math.max(...rate) * Y_TOP],
-        label: `½ SNR·mmse: at most ${format(Math.max(...rate), 2)} ${unit} a unit`,
+        label: `½ SNR·mmse ≤ ${format(Math.max(...rate), 2)} ${unit}`,
       },
     ],
     data: [x, mmse, rate],
