@@ -96,11 +96,17 @@ def measure(seconds: float = 2.0) -> dict[str, Any]:
         kept = notebook.value("forward.t")
         notebook.output(1).scroll_into_view_if_needed()
         dragged = counted(DRAG)
+        page.get_by_label("formula of the schedule").last.select_option(
+            "VPBetaSigmoid"
+        )  # no formula in the browser: tables
+        page.wait_for_timeout(2000)
+        tables = counted(DRAG)
         latest = notebook.value("desk.terminal['schedule'] == desk.schedule and not desk.status")
     return {
         "scrubbed": scrubbed,
         "t in Python afterwards": kept,
         "dragged": dragged,
+        "dragged, by tables": tables,
         "the last position is answered": latest,
     }
 
