@@ -158,7 +158,8 @@ function fill(canvas: CanvasRenderingContext2D, left: number, right: number, y0:
 /** The part of the green that only the choice of the variance costs: hatched with the panel's own colour. */
 function paintExtra(b: Brush, left: number, right: number, least: number, optimal: number): void {
   const { canvas, box, pixel } = b;
-  const [low, high] = [b.y(Math.max(0, least)), Math.max(box.top, b.y(optimal))];
+  const above = box.top + 7 * pixel; // of a cut bar the tip is the network's
+  const [low, high] = [b.y(Math.max(0, least)), b.y(optimal) < box.top ? above : b.y(optimal)];
   if (low - high < 1.5 * pixel) return;
   canvas.save();
   canvas.beginPath();
