@@ -33,7 +33,7 @@ export function benchChart(
     variance: "variance of a mode / exact · dotted: predicted",
   };
   return {
-    x: { label: "score calls", range: [0, total], ticks: niceTicks(0, total, 5), format: count },
+    x: { label: "score calls", range: [0, total], ticks: niceTicks(0, total, 4), format: count },
     y: { label: names[shown], range, ticks: niceTicks(range[0], range[1], 3), format: (v) => short(v) },
     curves: [{ colour: "exact", label: two || shown === "variance" ? "exact" : "of exact points", width: 2 }],
     data: [
