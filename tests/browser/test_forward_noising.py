@@ -12,11 +12,10 @@ import pytest
 from live import Server, wait_for
 from notebook import Notebook, blank, picture, press_until, scene, shown_t
 from pages import offline, shown
-from playwright.sync_api import Browser, Locator, Page, Route, WebSocket, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocket, expect
 
 from difflab import ForwardNoising
 from difflab.data import FiniteSet
-from difflab.scenes.bundle import full
 
 COLOURED = FiniteSet(
     np.random.default_rng(0).uniform(-1, 1, (20, 3, 6, 6)), labels=np.arange(20) % 4, range=(-1.0, 1.0), name="coloured"
@@ -215,63 +214,6 @@ def test_it_draws_once_a_frame_and_not_at_all_out_of_sight(open_page: Callable[.
     wait_for(lambda: page.evaluate("window.drawn") > 0 and page.evaluate(counting)[0] >= 0, "it stays away", 10)
     page.keyboard.press("End")  # ends the play; the picture at t = 1 is drawn, seen again or not
     wait_for(lambda: "t = 1.00" in words(panel), "what is seen again is not drawn again")
-
-
-def test_fifty_scenes_come_and_go_and_leave_no_memory(browser: Browser) -> None:
-    """The front end by itself, with a model as anywidget gives it one."""
-    drawn = ForwardNoising(n=5000)
-    state = {k: v for k, v in drawn.page_state().items() if not isinstance(v, dict) or "data" not in v}
-    arrays = {k: getattr(drawn, k) for k in ("x0", "eps", "labels")}
-    wire = {k: {"dtype": a.dtype.name, "shape": list(a.shape), "bytes": a.tobytes().hex()} for k, a in arrays.items()}
-    context = browser.new_context(viewport={"width": 900, "height": 700})
-    page = context.new_page()
-    parts = {"/": ("text/html", "<body></body>"), "/widget.js": ("text/javascript", full("widget.js"))}
-
-    def serve(route: Route) -> None:
-        kind, body = parts.get("/" + route.request.url.split("/", 3)[3], ("text/plain", ""))
-        route.fulfill(content_type=kind, body=body)
-
-    page.route("**/*", serve)
-    page.goto("http://scene.test/")
-    page.evaluate(
-        """async ([state, wire]) => {
-            const front = (await import('/widget.js')).default;
-            const bytes = (hex) => new DataView(Uint8Array.from(hex.match(/../g), (b) => parseInt(b, 16)).buffer);
-            const nextFrame = () => new Promise((done) => requestAnimationFrame(done));
-            window.comeAndGo = async (times) => {
-                for (let i = 0; i < times; i++) {
-                    const values = { ...state };
-                    for (const [k, { bytes: hex, ...rest }] of Object.entries(wire)) values[k] = { ...rest, data: bytes(hex) };
-                    const model = { get: (k) => values[k], set: (k, v) => (values[k] = v), save_changes() {}, send() {},
-                        on() {}, off() {}, widget_manager: null };
-                    const el = document.createElement('div');
-                    document.body.append(el);
-                    const leave = front.render({ model, el });
-                    for (let k = 0; k < 3; k++) await nextFrame();
-                    if (!el.querySelector('canvas')) throw new Error('nothing was drawn');
-                    leave();
-                    el.remove();
-                }
-            };
-        }""",
-        [state, wire],
-    )
-    devtools = context.new_cdp_session(page)
-
-    def used() -> tuple[int, int, int]:
-        devtools.send("HeapProfiler.collectGarbage")
-        heap, dom = devtools.send("Runtime.getHeapUsage"), devtools.send("Memory.getDOMCounters")
-        return heap["usedSize"] + heap.get("backingStorageSize", 0), dom["nodes"], dom["jsEventListeners"]
-
-    page.evaluate("comeAndGo(5)")  # what is kept once for all is there now
-    before = used()
-    page.evaluate("comeAndGo(50)")
-    after = used()
-    context.close()
-    # one scene alone has 100 kB of points and 2 MB of pixels, 60 elements and 20 listeners
-    assert after[0] - before[0] < 50 * 50_000, f"{(after[0] - before[0]) / 50:.0f} bytes stay of each scene"
-    assert after[1] - before[1] < 100, "elements stay"
-    assert after[2] - before[2] < 50, "listeners stay"
 
 
 SCRUB = """() => new Promise((done) => {
