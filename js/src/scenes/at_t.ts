@@ -7,6 +7,7 @@ import { alphaSigma, logSnr } from "../core/schedule";
 import type { Clock, Store } from "../core/store";
 import "./scenes.css";
 import type { State as FloorState } from "./loss_floor";
+import { readBits } from "./bit_state";
 import { along, measured } from "./loss_profile";
 import type { State as DeskState } from "./schedule_desk";
 import type { State as BitsState } from "./where_the_bits_go";
@@ -84,25 +85,24 @@ export function atT(
     words.textContent = at.floor !== null && !why ? moral(at.learned, at.floor) : "";
   };
   const drawTotals = () => {
-    const totals = bits.get("totals") ?? {};
+    const bound = readBits(bits); // under the desk's schedule of this moment, by the curve where Python has not answered yet
+    const totals = bound?.totals ?? {};
     const unit = bits.get("unit");
     const inUnit = unit ? `, ${unit}` : "";
     boundLearned.setLabel(`bound, learned${inUnit}`);
     boundOptimal.setLabel(`bound, optimal${inUnit}`);
-    const { gone, waits, why } = ageOf(totalsAge);
     const set = (
       r: ReturnType<typeof readout>,
       name: "learned" | "optimal" | "entropy",
       exact: boolean,
       why: string,
     ) => {
-      const old = name !== "entropy"; // which no schedule changes
-      const value = gone && old ? null : totals[name];
+      const value = totals[name];
       r.set(value == null ? "" : withError(value, totals[`${name}_error`]), { exact, why });
-      r.root.classList.toggle("difflab-waits", waits && old && value != null);
     };
-    set(boundLearned, "learned", false, totals.learned == null ? "not trained yet" : why);
-    set(boundOptimal, "optimal", true, why || "being computed");
+    const asked = bits.hasKernel ? "being computed" : "needs Python";
+    set(boundLearned, "learned", false, bits.get("learned") === null ? "not trained yet" : asked);
+    set(boundOptimal, "optimal", true, asked);
     set(entropy, "entropy", true, "not known for these data");
     const q = reverse.get("quality");
     quality.root.firstElementChild!.textContent = q?.label ?? "sample quality";
@@ -116,10 +116,8 @@ export function atT(
   const lossFor = () => floor.get("computed_for");
   const lossAge = staleness(desk, floor, "floor", lossFor, moment, signal);
   floor.on(["excess", "prediction", "factors", "computed_for"], moment, signal);
-  const totalsFor = () => bits.get("computed_for");
-  const totalsAge = staleness(desk, bits, "totals", totalsFor, totals, signal);
-  bits.on("computed_for", totals, signal);
-  bits.on("unit", totals, signal);
+  desk.on(["schedule", "steps"], totals, signal);
+  bits.on(["totals", "mmse", "about", "learned", "computed_for", "computed_as", "variance", "unit"], totals, signal);
   reverse.on("quality", totals, signal);
   clock.subscribe(panel.guard(drawMoment), signal);
   panel.guard(drawTotals)();

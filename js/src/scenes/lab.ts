@@ -68,7 +68,7 @@ export const lab: Scene<State> = async (store, el, clock, signal) => {
     draw: (cell) => drawData(child.draw, cell, clock, signal),
     facts: (cell) => dataFacts(store, cell, signal),
     desk: (cell) => scheduleDesk(desk, cell, clock, signal),
-    at_t: (cell) => atT({ desk, bits: child.bits, floor: child.floor, reverse: child.reverse }, cell, clock, signal),
+    at_t: (cell) => atT({ desk, bits: bitsUnder, floor: child.floor, reverse: child.reverse }, cell, clock, signal),
     bits: (cell) => whereTheBitsGo(bitsUnder, cell, clock, signal),
     monitor: (cell) => trainingMonitor(child.monitor, cell, clock, signal),
     floor: (cell) => lossFloor(under("floor"), cell, clock, signal),
