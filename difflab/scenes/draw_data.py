@@ -7,6 +7,7 @@ is at this moment, and `feed` lets other scenes show it at each change.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import traitlets
@@ -251,27 +252,25 @@ class DrawData(Scene):
     # -- its numbers ---------------------------------------------------------------------------------------------------------
 
     def numbers(self) -> dict[str, float]:
-        """points, components, classes, scaled, sigma_data, second_moment; of a mixture entropy (nats) and its error, else nan."""
+        """points, components, classes, scaled, sigma_data, second_moment; of a mixture entropy (nats) and its error; those known."""
         numbers = super().numbers()
-        latest, nan = self._latest, float("nan")
+        latest, known = self._latest, dict[str, float]()
         classes = decode(latest["drawn"])[1].tolist() if latest["mode"] == "points" else []
         components = latest["ellipses"] if latest["mode"] == "mixture" else []
-        try:
-            sizes = [self.data.sigma_data, self.data.second_moment]
-        except ValueError:
-            sizes = [nan, nan]
-        fresh = bool(components) and self.facts is not None and self.facts["ellipses"] == components
-        entropy = [self.facts["entropy"], self.facts["error"]] if fresh else [nan, nan]
-        return numbers | {
-            "points": float(len(classes)),
-            "components": float(len(components)),
-            "classes": float(len(set(classes)) or len(components)),
-            "scaled": float(latest["scaled"]),
-            "sigma_data": sizes[0],
-            "second_moment": sizes[1],
-            "entropy": entropy[0],
-            "entropy_error": entropy[1],
-        }
+        with suppress(ValueError):  # too little is drawn
+            known |= {"sigma_data": self.data.sigma_data, "second_moment": self.data.second_moment}
+        if components and self.facts is not None and self.facts["ellipses"] == components:
+            known |= {"entropy": self.facts["entropy"], "entropy_error": self.facts["error"]}
+        return (
+            numbers
+            | known
+            | {
+                "points": float(len(classes)),
+                "components": float(len(components)),
+                "classes": float(len(set(classes)) or len(components)),
+                "scaled": float(latest["scaled"]),
+            }
+        )
 
 
 def _points(points: ArrayLike, labels: ArrayLike | None, fit: bool = True) -> dict[str, Any]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .bench_measures import Frame
     from .bench_walks import Walk
 
-FRAMES = 51
+FRAMES = 36  # with those of the samples, a page of the whole Lab stays below 3 MB
 LIVE = 0.1  # seconds between two pictures while sampling
 #: knobs that move the modes or the points of the start: what was walked before does not belong to them
 _SHAPE = ("distance", "weight", "sigma_min", "sigma_max", "start", "n", "seed")

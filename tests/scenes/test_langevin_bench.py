@@ -125,7 +125,7 @@ def test_frames_are_the_states_of_the_engine():
     schedule, x = Geometric(0.1, 20.0), torch.from_numpy(bench.start_points)
     oracle, a = ExactDenoiser(two_modes(), schedule), 0.3 * V
     keep = bench.positions.astype(int)
-    np.testing.assert_array_equal(keep, positions(30, 51))
+    np.testing.assert_array_equal(keep, positions(30, FRAMES))
 
     def states(sampler: Any, grid: Any) -> list[Any]:
         return list(sample(oracle, sampler, grid, x=x, noise=NoisePool(5), quiet=True))
