@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from ..checks import brief, is_number, is_whole
+from ..checks import brief
 from ..data import DataSet, GaussianMixture
 
 #: name of a method: how it is called on screen
@@ -20,39 +20,6 @@ METHODS = {
     "pc": "predictor-corrector",
 }
 MOST_METHODS = 4  # side by side
-
-
-class NumberTrait(traitlets.TraitType[Any, Any]):
-    """A number from `least` to `most`, never nan."""
-
-    def __init__(self, default_value: float, least: float, most: float, **kwargs: Any) -> None:
-        super().__init__(default_value, **kwargs)
-        self.least, self.most = least, most
-        self.tag(sync=True, echo_update=False)
-
-    def validate(self, _obj: Any, value: Any) -> float:
-        if not is_number(value) or not self.least <= value <= self.most:
-            raise traitlets.TraitError(
-                f"{self.name} must be a number from {self.least:g} to {self.most:g}, but got {brief(value)}."
-            )
-        return float(value)
-
-
-class WholeTrait(traitlets.TraitType[Any, Any]):
-    """A whole number from `least` to `most`."""
-
-    def __init__(self, default_value: int, least: int, most: int, **kwargs: Any) -> None:
-        super().__init__(default_value, **kwargs)
-        self.least, self.most = least, most
-        self.tag(sync=True, echo_update=False)
-
-    def validate(self, _obj: Any, value: Any) -> int:
-        whole = int(value) if isinstance(value, float) and value.is_integer() else value  # as JSON may have it
-        if not is_whole(whole, self.least) or whole > self.most:
-            raise traitlets.TraitError(
-                f"{self.name} must be a whole number from {self.least:,} to {self.most:,}, but got {brief(value)}."
-            )
-        return int(whole)
 
 
 class MethodsTrait(traitlets.TraitType[Any, Any]):

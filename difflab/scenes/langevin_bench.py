@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import traitlets
 
-from ..checks import brief, is_whole
 from ..data import DataSet, GaussianMixture
 from .arrays import Array
 from .base import Scene
 from .bench_setup import (
     METHODS,
     MethodsTrait,
-    NumberTrait,
-    WholeTrait,
     check_mixture,
     natural,
     reshaped,
@@ -27,6 +24,7 @@ from .bench_setup import (
     view_extent,
 )
 from .choices import as_data
+from .traits import NumberTrait, WholeTrait, check_seed
 
 if TYPE_CHECKING:
     from .bench_measures import Frame
@@ -112,13 +110,12 @@ class LangevinBench(Scene):
     )  # fmt: skip
 
     def __init__(self, data: DataSet | str | None = None, *, seed: int = 0, **traits: Any) -> None:
-        if not is_whole(seed, 0):
-            raise ValueError(f"seed must be a whole number, 0 or more, but got {brief(seed)}.")
+        seed = check_seed(seed)
         self.data = two_modes() if data is None else check_mixture(as_data(data))
         self._turn = threading.Lock()  # frames belong to the modes they are shown with: held while either changes
         self._told: dict[str, Any] = {}
         suggested = natural(self.data)
-        super().__init__(**({"natural": suggested, "seed": int(seed)} | suggested | traits))
+        super().__init__(**({"natural": suggested, "seed": seed} | suggested | traits))
         self._told = {name: getattr(self, name) for name in _SHAPE}
         for name, value in self._set_out().items():
             self.set_trait(name, value)

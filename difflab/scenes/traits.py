@@ -6,8 +6,11 @@ from typing import Any
 
 import traitlets
 
+from ..checks import brief, is_number, is_whole
 from .choices import DEFAULT_SCHEDULE, schedule_dict
 from .schedule_table import from_the_wire, on_the_wire
+
+LARGEST_SEED = 2**31 - 1  # as in js/src/core/seed.ts
 
 
 class ScheduleTrait(traitlets.TraitType[Any, Any]):
@@ -48,7 +51,7 @@ class PinnedTrait(traitlets.TraitType[Any, Any]):
 
     def validate(self, _obj: Any, value: Any) -> list[dict[str, Any]]:
         if not isinstance(value, (list, tuple)):
-            raise traitlets.TraitError(f"pinned must be a list of schedules, but got {value!r:.80}.")
+            raise traitlets.TraitError(f"pinned must be a list of schedules, but got {brief(value)}.")
         specs: list[dict[str, Any]] = []
         for one in value:
             try:
@@ -62,21 +65,58 @@ class PinnedTrait(traitlets.TraitType[Any, Any]):
         return specs
 
 
-class StepsTrait(traitlets.TraitType[Any, Any]):
-    """A whole number of steps, 1 to `most`."""
+class NumberTrait(traitlets.TraitType[Any, Any]):
+    """A number from `least` to `most`, never nan."""
 
-    def __init__(self, default_value: int, most: int, **kwargs: Any) -> None:
+    def __init__(self, default_value: float, least: float, most: float, **kwargs: Any) -> None:
         super().__init__(default_value, **kwargs)
-        self.most = most
+        self.least, self.most = least, most
+        self.tag(sync=True, echo_update=False)
+
+    def validate(self, _obj: Any, value: Any) -> float:
+        if not is_number(value) or not self.least <= value <= self.most:
+            raise traitlets.TraitError(
+                f"{self.name} must be a number from {self.least:g} to {self.most:g}, but got {brief(value)}."
+            )
+        return float(value)
+
+
+class WholeTrait(traitlets.TraitType[Any, Any]):
+    """A whole number from `least` to `most`."""
+
+    def __init__(self, default_value: int | None, least: int, most: int, **kwargs: Any) -> None:
+        super().__init__(default_value, **kwargs)
+        self.least, self.most = least, most
         self.tag(sync=True, echo_update=False)
 
     def validate(self, _obj: Any, value: Any) -> int:
-        whole = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value // 1
-        if not whole or not 1 <= value <= self.most:
+        whole = int(value) if isinstance(value, float) and value.is_integer() else value  # as JSON may have it
+        if not is_whole(whole, self.least) or whole > self.most:
             raise traitlets.TraitError(
-                f"{self.name} must be a whole number from 1 to {self.most:,}, but got {value!r}."
+                f"{self.name} must be a whole number from {self.least:,} to {self.most:,}, but got {brief(value)}."
             )
-        return int(value)
+        return int(whole)
+
+
+class StepsTrait(WholeTrait):
+    """A whole number of steps, 1 to `most`."""
+
+    def __init__(self, default_value: int, most: int, **kwargs: Any) -> None:
+        super().__init__(default_value, 1, most, **kwargs)
+
+
+class SeedTrait(WholeTrait):
+    """What is random is drawn by; as large as torch, numpy and the browser's field take it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(0, 0, LARGEST_SEED, **kwargs)
+
+
+def check_seed(seed: Any) -> int:
+    """The seed of a scene. ValueError, in one sentence, for what `SeedTrait` would not take."""
+    if not is_whole(seed, 0) or seed > LARGEST_SEED:
+        raise ValueError(f"seed must be a whole number from 0 to {LARGEST_SEED:,}, but got {brief(seed)}.")
+    return int(seed)
 
 
 class ClockTrait(traitlets.TraitType[Any, Any]):
@@ -89,8 +129,8 @@ class ClockTrait(traitlets.TraitType[Any, Any]):
         self.tag(sync=True, echo_update=False)
 
     def validate(self, _obj: Any, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-            raise traitlets.TraitError(f"t must be a number from 0 (data) to 1 (noise), but got {value!r}.")
+        if not is_number(value) or not 0 <= value <= 1:
+            raise traitlets.TraitError(f"t must be a number from 0 (data) to 1 (noise), but got {brief(value)}.")
         return float(value)
 
 
@@ -106,10 +146,10 @@ class HiddenTrait(traitlets.TraitType[Any, Any]):
     def validate(self, obj: Any, value: Any) -> list[str]:
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, (list, tuple, set)) or not all(isinstance(name, str) for name in names):
-            raise traitlets.TraitError(f"hidden must be names of controls, but got {value!r}.")
+            raise traitlets.TraitError(f"hidden must be names of controls, but got {brief(value)}.")
         for name in names:
             if name not in obj.controls:
                 raise traitlets.TraitError(
-                    f"{type(obj).__name__} has no control {name!r}; it has {', '.join(obj.controls)}."
+                    f"hidden: {type(obj).__name__} has no control {brief(name)}; it has {', '.join(obj.controls)}."
                 )
         return sorted(names) if isinstance(names, set) else list(names)
