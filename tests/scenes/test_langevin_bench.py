@@ -26,6 +26,7 @@ from difflab.samplers.walks.diagnostics import acceptance
 from difflab.scenes.bench_measures import measured
 from difflab.scenes.bench_setup import natural, reshaped, start_points, two_modes
 from difflab.scenes.bench_walks import positions
+from difflab.scenes.langevin_bench import FRAMES
 from difflab.schedules import FIRST_T, Geometric
 
 SIGMAS = 4.5
