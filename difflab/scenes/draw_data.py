@@ -252,7 +252,7 @@ class DrawData(Scene):
     # -- its numbers ---------------------------------------------------------------------------------------------------------
 
     def numbers(self) -> dict[str, float]:
-        """points, components, classes, scaled, sigma_data, second_moment; of a mixture entropy (nats), entropy_error; those known."""
+        """points, components, classes, scaled; where known sigma_data, second_moment; of a mixture entropy (nats), entropy_error."""
         numbers = super().numbers()
         latest, known = self._latest, dict[str, float]()
         classes = decode(latest["drawn"])[1].tolist() if latest["mode"] == "points" else []

@@ -1,5 +1,5 @@
 """What every scene keeps to: its controls have their names, can be hidden, are reached by keyboard and finger; axe-core finds
-nothing serious; it fits a phone; a hostile label stays text; its picture can be saved. Tried on the saved pages, which start fast.
+nothing serious; it fits a phone; a hostile label stays text; its picture can be saved. All on saved pages, which start fast.
 """
 
 from __future__ import annotations

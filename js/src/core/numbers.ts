@@ -3,7 +3,12 @@ export const DASH = "–";
 const MINUS = "−";
 
 const known = (x: number | null | undefined): x is number => typeof x === "number" && Number.isFinite(x);
-const signed = (text: string) => text.replace("-", MINUS).replace("e-", `e${MINUS}`);
+/** A true minus sign; what rounds to nothing has none. */
+const signed = (text: string) =>
+  text
+    .replace(/-(?=[0.]+(?![\d.]))/, "")
+    .replace("-", MINUS)
+    .replace("e-", `e${MINUS}`);
 
 /** "0.353", "12.4", "4,210", "8.20e−8"; a dash for what is not known. */
 export function format(x: number | null | undefined, digits = 3): string {
