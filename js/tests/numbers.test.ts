@@ -29,6 +29,7 @@ describe("withError", () => {
     expect(withError(-0.1929, 0.02)).toBe("−0.19 ± 0.02");
     expect(withError(3.1e-4, 0.7e-4)).toBe("(3.1 ± 0.7)e−4");
     expect(withError(1234.6, 20)).toBe("1235 ± 20");
+    expect([-0.0002, -0.0012, -2e-6].map((v) => withError(v, 0.003))).toEqual(["0.000 ± 0.003", "−0.001 ± 0.003", "0.000 ± 0.003"]); // prettier-ignore
   });
   it("leaves out an error that is not there or that nobody could read", () => {
     expect(withError(0.353, null)).toBe("0.353");

@@ -103,7 +103,7 @@ export function atT(
     const asked = bits.hasKernel ? "being computed" : "needs Python";
     set(boundLearned, "learned", false, bits.get("learned") === null ? "not trained yet" : asked);
     set(boundOptimal, "optimal", true, asked);
-    set(entropy, "entropy", true, "not known for these data");
+    set(entropy, "entropy", true, "entropy" in totals ? "not known for these data" : asked);
     const q = reverse.get("quality");
     quality.root.firstElementChild!.textContent = q?.label ?? "sample quality";
     const sampled = q && (q.learned ?? q.exact);
