@@ -11,7 +11,8 @@ def facts_of(data: DataSet) -> list[dict[str, str]]:
     """Pairs of label and value."""
     facts = {
         "name": data.name,
-        "shape": " \N{MULTIPLICATION SIGN} ".join(map(str, data.shape)) + (" dimensions" if len(data.shape) == 1 else ""),
+        "shape": " \N{MULTIPLICATION SIGN} ".join(map(str, data.shape))
+        + (" dimensions" if len(data.shape) == 1 else ""),
         "range": f"{data.range[0]:.3g} to {data.range[1]:.3g}".replace("-", "\N{MINUS SIGN}"),
         "levels": f"{data.levels} grey levels" if data.levels else "continuous",
         "sigma_data": f"{data.sigma_data:.3f}",
