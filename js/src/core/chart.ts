@@ -9,6 +9,7 @@ import "uplot/dist/uPlot.min.css";
 import "./chart.css";
 import { short } from "./numbers";
 import { dense, placeLabel, type Box } from "./labels";
+import { sightOf, whenWanted } from "./sight";
 import type { Clock } from "./store";
 import { colors, onThemeChange, type ColorName, type Colors } from "./theme";
 
@@ -81,10 +82,13 @@ export function createChart(parent: HTMLElement, options: ChartOptions, signal: 
   let plot: uPlot | undefined;
   let shape = "";
   const places = new Map<number, number>();
+  let behind = false; // the plot shows an older view, or is of another size: nobody could see it
+  let resized = false;
 
   const rebuild = () => {
     plot?.destroy();
     plot = undefined;
+    behind = resized = false;
     const { width, height } = root.getBoundingClientRect();
     if (!view || width < 40 || height < 40) return;
     palette = colors(root); // a view restored from a file is made before it stands in the page, where no colour is known
@@ -169,10 +173,13 @@ export function createChart(parent: HTMLElement, options: ChartOptions, signal: 
   const observer = new ResizeObserver(([entry]) => {
     const { width, height } = entry.contentRect;
     if (width < 40 || height < 40) return;
-    if (plot) plot.setSize({ width, height });
-    else rebuild();
+    if (!plot) rebuild();
+    else if (seen() && !behind) plot.setSize({ width, height });
+    else behind = resized = true;
   });
   observer.observe(root);
+  const seen = sightOf(root, () => behind && update(), signal);
+  whenWanted(root, () => behind && update(), signal);
   signal.addEventListener("abort", () => {
     observer.disconnect();
     plot?.destroy();
@@ -181,25 +188,34 @@ export function createChart(parent: HTMLElement, options: ChartOptions, signal: 
     root,
     () => {
       palette = colors(root);
-      plot?.redraw(false, true);
+      if (!behind) plot?.redraw(false, true);
     },
     signal,
   );
   options.clock?.subscribe(() => plot && moveClock(plot, options.clock!, view!.x.range), signal);
 
+  const update = () => {
+    if (!view) return;
+    behind = false;
+    // uPlot fixes the number of curves, their scales and dashes when it is made; all else is read from `view`
+    const needed = JSON.stringify(view.curves.map((c) => [!!c.range, c.dash, c.width]));
+    if (plot && needed === shape && !resized) plot.setData(view.data as uPlot.AlignedData);
+    else rebuild();
+    shape = needed;
+    if (plot && options.clock) moveClock(plot, options.clock, view.x.range); // the axis may be another
+  };
   return {
     root,
     show(next) {
       view = next;
       root.setAttribute("aria-label", next.summary);
-      // uPlot fixes the number of curves, their scales and dashes when it is made; all else is read from `view`
-      const needed = JSON.stringify(next.curves.map((c) => [!!c.range, c.dash, c.width]));
-      if (plot && needed === shape) plot.setData(next.data as uPlot.AlignedData);
-      else rebuild();
-      shape = needed;
-      if (plot && options.clock) moveClock(plot, options.clock, next.x.range); // the axis may be another
+      if (seen()) update();
+      else behind = true;
     },
-    repaint: () => plot?.redraw(false, false),
+    repaint() {
+      if (seen() && !behind) plot?.redraw(false, false);
+      else behind = true;
+    },
   };
 }
 

@@ -1,5 +1,7 @@
 /** The picture of a panel as a PNG: its canvases where they stand, its words where they are written, on the panel's colour. */
 
+import { wantAll } from "./sight";
+
 /** Device pixels per CSS pixel of a saved picture, at least: it may end on a projector. */
 const SHARP = 2;
 /** Controls are not part of a picture; what a screen reader alone hears is not either. */
@@ -25,8 +27,10 @@ export function pictureOf(panel: HTMLElement): HTMLCanvasElement {
   return canvas;
 }
 
-/** Let the browser download the panel's picture, called after its title. */
-export function savePicture(panel: HTMLElement): void {
+/** Let the browser download the panel's picture, called after its title. What was not in sight is brought up to date. */
+export async function savePicture(panel: HTMLElement): Promise<void> {
+  wantAll(panel);
+  await Promise.resolve(); // uPlot draws at the end of the task
   const title = panel.getAttribute("aria-label") ?? "difflab";
   const name = title.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, ""); // prettier-ignore
   pictureOf(panel).toBlob((blob) => {

@@ -4,6 +4,7 @@
  */
 import { paintSoon, unpainted } from "./frame";
 import { element, watched } from "./panel";
+import { sightOf, whenWanted } from "./sight";
 import { onThemeChange } from "./theme";
 
 export interface Stage {
@@ -33,11 +34,14 @@ export function createStage(parent: HTMLElement, draw: (surface: Surface) => voi
   const guarded = watched(root, draw);
   // asking for it in a frame would lay the page out once more
   let size = { width: root.clientWidth, height: root.clientHeight };
-  let visible = true;
   let wanted = false;
 
   const paint = () => {
-    if (!visible || document.hidden || size.width === 0) return; // `wanted` stays: drawn when seen again
+    if (!seen()) return; // `wanted` stays: drawn when seen again
+    paintNow();
+  };
+  const paintNow = () => {
+    if (size.width === 0) return;
     wanted = false;
     const ratio = window.devicePixelRatio || 1;
     const width = Math.max(1, Math.round(size.width * ratio));
@@ -54,29 +58,24 @@ export function createStage(parent: HTMLElement, draw: (surface: Surface) => voi
   };
   const redraw = () => {
     wanted = true;
-    if (visible && !document.hidden) paintSoon(paint);
+    if (seen()) paintSoon(paint);
   };
   const again = () => {
     if (wanted) redraw();
   };
+  const seen = sightOf(root, again, signal);
+  whenWanted(root, () => wanted && paintNow(), signal);
 
   const resize = new ResizeObserver(() => {
     size = { width: root.clientWidth, height: root.clientHeight };
     redraw();
   });
   resize.observe(root);
-  const sight = new IntersectionObserver((entries) => {
-    visible = entries[entries.length - 1].isIntersecting;
-    again();
-  });
-  sight.observe(root);
-  document.addEventListener("visibilitychange", again, { signal });
   onThemeChange(root, redraw, signal);
   signal.addEventListener(
     "abort",
     () => {
       resize.disconnect();
-      sight.disconnect();
       unpainted(paint);
     },
     { once: true },
