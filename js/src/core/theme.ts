@@ -60,7 +60,10 @@ export function onThemeChange(el: Element, f: () => void, signal: AbortSignal): 
   };
   const observer = new MutationObserver(later);
   // JupyterLab writes the theme on <body>; VS Code and others use classes there or on <html>.
-  const watched = { attributes: true, attributeFilter: ["class", "theme", "data-jp-theme-light", "data-jp-theme-name"] };
+  const watched = {
+    attributes: true,
+    attributeFilter: ["class", "theme", "data-jp-theme-light", "data-jp-theme-name"],
+  };
   observer.observe(document.body, watched);
   observer.observe(document.documentElement, watched);
   signal.addEventListener(
