@@ -22,6 +22,6 @@ MODULES = {
 
 def scene_class(name: str) -> Any:
     """The class of this name. ValueError, with those there are, for any other."""
-    if name not in MODULES:
+    if not isinstance(name, str) or name not in MODULES:
         raise ValueError(f"There is no scene named {name!r}; choose one of {', '.join(MODULES)}.")
     return getattr(import_module(f".{MODULES[name]}", __name__), name)

@@ -6,18 +6,24 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Hashable
+from contextlib import suppress
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
+from ..checks import brief
 from . import publisher as threads
 from .bundle import STUB, full, inside
 from .page import write_page
 from .preset import data_from, data_told
-from .traits import ClockTrait, HiddenTrait
+from .traits import ClockTrait, HiddenTrait, SeedTrait, check_seed
 
+LONGEST = 500  # characters of an error: what was sent may be a book
+#: what widget.ts asks of every scene
+_HOST = ("ready", "beat", "front_end")
 _INTERNAL = {"layout", "tabbable", "tooltip", "error", "status"}
 
 
@@ -33,7 +39,7 @@ class Scene(anywidget.AnyWidget):
 
     scene = traitlets.Unicode().tag(sync=True)
     t = ClockTrait()
-    seed = traitlets.Int(0, min=0).tag(sync=True)
+    seed = SeedTrait()
     error = traitlets.Unicode().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
     hidden = HiddenTrait()
@@ -108,24 +114,48 @@ class Scene(anywidget.AnyWidget):
     def _check(cls, preset: dict[str, Any]) -> None:
         if not isinstance(preset, dict) or preset.get("scene") != cls.__name__:
             named = preset.get("scene") if isinstance(preset, dict) else preset
-            raise ValueError(f"This is a preset of {named!r}, not of {cls.__name__}.")
+            raise ValueError(f"This is a preset of {brief(named)}, not of {cls.__name__}.")
 
     def apply(self, preset: dict[str, Any]) -> None:
-        """Take over a preset of this kind of scene. ValueError, and nothing changed, for another's."""
-        self._check(preset)
-        children = self.children_scenes()
-        shows = hasattr(self, "show")
-        unknown = set(preset) - {"scene", *self.preset_traits, *children, *(["data"] if shows else [])}
-        if unknown:
-            raise ValueError(f"A preset of {type(self).__name__} has no {', '.join(sorted(unknown))}.")
+        """Take over a preset of this kind of scene. ValueError or TraitError, and nothing changed, for what is none."""
+        self.check_preset(preset)
+        names = [name for name in self.preset_traits if name in preset]
+        before = {name: getattr(self, name) for name in names}
         if "data" in preset:
-            self.show(data_from(preset["data"]))
-        for name in self.preset_traits:
-            if name in preset:
+            self.show(data_from(preset["data"]), preset.get("seed"))  # type: ignore[attr-defined]
+        try:
+            for name in names:
                 setattr(self, name, preset[name])
-        for name, child in children.items():
+        except Exception:  # each may be right by itself, and not beside the others
+            self._set_back(before)
+            raise
+        # `show` has asked the publisher for the old ones, which are written after these
+        self.publish(**{name: getattr(self, name) for name in names})
+        for name, child in self.children_scenes().items():
             if name in preset:
                 child.apply(preset[name])
+
+    def check_preset(self, preset: dict[str, Any]) -> None:
+        """Look at each value by itself, those of the scenes inside too. ValueError or TraitError for one that cannot be."""
+        self._check(preset)
+        children, shows = self.children_scenes(), hasattr(self, "show")
+        unknown = set(preset) - {"scene", *self.preset_traits, *children, *(["data"] if shows else [])}
+        if unknown:
+            raise ValueError(f"A preset of {type(self).__name__} has no {', '.join(sorted(map(str, unknown)))}.")
+        for name in self.preset_traits:
+            trait = self.traits()[name]
+            if name in preset and not (preset[name] is None and trait.allow_none):
+                trait.validate(self, preset[name])
+        if "data" in preset:
+            data_from(preset["data"])
+        for name, child in children.items():
+            if name in preset:
+                child.check_preset(preset[name])
+
+    def _set_back(self, before: dict[str, Any]) -> None:
+        for name, value in before.items():
+            with suppress(traitlets.TraitError):
+                setattr(self, name, value)
 
     def save_html(self, path: str | os.PathLike[str]) -> Path:
         """Write one self-contained page that shows the scene without a kernel or a network. Returns its path."""
@@ -157,27 +187,27 @@ class Scene(anywidget.AnyWidget):
 
     # -- the way in: requests from the browser, on any thread -------------------------------------------------------------
 
-    def _receive(self, _widget: Any, message: dict[str, Any], _buffers: list[Any]) -> None:
-        name = str(message.get("request", ""))
-        handler: Callable[..., None] | None = getattr(self, f"on_{name}", None) if name in self.requests() else None
-        if handler is None:
-            if not self._answer_host(name, message.get("args") or {}):
-                self.show_error("user", f"This scene does not know the request {name!r}.")
-            return
-        with self.shown("user"):
-            handler(**(message.get("args") or {}))
+    def _receive(self, _widget: Any, message: Any, _buffers: list[Any]) -> None:
+        asked = message if isinstance(message, dict) else {}
+        name, args = asked.get("request"), asked.get("args") or {}
+        with self.shown("host" if name in _HOST else "user"):  # a beat must not wipe away what a user was told
+            if name not in (*_HOST, *self.requests()):
+                raise ValueError(f"This scene does not know the request {brief(name)}.")
+            handler: Callable[..., None] = getattr(self, f"on_{name}")
+            takes = list(signature(handler).parameters)
+            if not isinstance(args, dict) or set(args) != set(takes):
+                raise ValueError(f"The request {name!r} takes {', '.join(takes) or 'nothing'}, but got {brief(args)}.")
+            handler(**args)
 
-    def _answer_host(self, name: str, args: dict[str, Any]) -> bool:
-        """What widget.ts asks for every scene; False for anything else."""
-        if name == "ready":  # a view is there; this also wakes the kernel's message thread
-            threads.publisher().backpressure.listen(self)
-        elif name == "beat":
-            threads.publisher().backpressure.answered(int(args.get("beat", 0)))
-        elif name == "front_end":
-            self._bring_front_end()
-        else:
-            return False
-        return True
+    def on_ready(self) -> None:
+        """A view is there; this also wakes the kernel's message thread."""
+        threads.publisher().backpressure.listen(self)
+
+    def on_beat(self, beat: Any) -> None:
+        threads.publisher().backpressure.answered(beat)
+
+    def on_front_end(self) -> None:
+        self._bring_front_end()
 
     def requests(self) -> tuple[str, ...]:
         """Requests that the browser may send; `on_NAME` answers each."""
@@ -186,9 +216,15 @@ class Scene(anywidget.AnyWidget):
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Values from the browser. A bad one is refused in the scene, and the browser gets the old one back."""
         with self.shown("user") as outcome:
+            if not isinstance(sync_data, dict):
+                raise ValueError(f"The state of a scene is a table of its traits, but got {brief(sync_data)}.")
             super().set_state(sync_data)
-        if outcome.failed:
+        if outcome.failed and isinstance(sync_data, dict):
             self.send_state([k for k in sync_data if self.has_trait(k)])
+
+    def _seed_of(self, seed: int | None) -> int:
+        """The seed that `show` was given, checked; the scene's own for None."""
+        return self.seed if seed is None else check_seed(seed)
 
     # -- the way out: everything a scene shows after its first paint goes through here -------------------------------------
 
@@ -215,7 +251,7 @@ class Scene(anywidget.AnyWidget):
     def show_error(self, source: Hashable, text: str) -> None:
         """Show one sentence until `clear_error` of the same source."""
         self.error_source = source
-        self.publish(error=text.splitlines()[0])
+        self.publish(error=f"{text.splitlines()[0]:.{LONGEST}}")
 
     def clear_error(self, source: Hashable) -> None:
         if self.error_source == source:

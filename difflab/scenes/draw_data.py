@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from sys import float_info
 from typing import Any
 
 import traitlets
@@ -15,7 +16,6 @@ from numpy.typing import ArrayLike
 
 from ..checks import brief
 from ..data import DataSet, FiniteSet, GaussianMixture
-from ..data.base import check_data, check_seed
 from .audience import Audience
 from .base import Scene
 from .choices import as_data
@@ -32,6 +32,7 @@ from .drawn import (
     fitted,
     points_of,
 )
+from .traits import NumberTrait, WholeTrait, check_seed
 
 #: the traits that are the drawing
 _DRAWING = ("mode", "drawn", "ellipses", "preset", "scaled")
@@ -77,12 +78,12 @@ class DrawData(Scene):
     drawn = _Checked(_whole_drawing, NO_POINTS)
     ellipses = _Checked(check_ellipses, [])
     preset = traitlets.Enum(["", *DRAWINGS], "").tag(sync=True, echo_update=False)
-    scaled = traitlets.Float(1.0).tag(sync=True, echo_update=False)
+    scaled = NumberTrait(1.0, float_info.min, float_info.max)
     tool = traitlets.Enum(["pen", "spray", "erase"], "pen").tag(sync=True, echo_update=False)
-    pen_class = traitlets.Int(0, min=0, max=CLASSES - 1).tag(sync=True, echo_update=False)
-    brush = traitlets.Float(0.25, min=0.05, max=1.0).tag(sync=True, echo_update=False)
+    pen_class = WholeTrait(0, 0, CLASSES - 1)
+    brush = NumberTrait(0.25, 0.05, 1.0)
     snap = traitlets.Bool(False).tag(sync=True, echo_update=False)
-    samples = traitlets.Int(600, min=0, max=5000).tag(sync=True, echo_update=False)
+    samples = WholeTrait(600, 0, 5000)
     choices = traitlets.List(traitlets.Dict(), [{"name": n, "label": d[0]} for n, d in DRAWINGS.items()]).tag(sync=True)
     feeds = traitlets.List(traitlets.Unicode()).tag(sync=True)
     facts = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
@@ -158,12 +159,11 @@ class DrawData(Scene):
         """Draw this mixture as it is. TypeError or ValueError for what is none in the plane of at most 32 components."""
         self._draw(**_mixture(mixture))
 
-    def show(self, data: DataSet, seed: int | None = None) -> None:
+    def show(self, data: DataSet | str, seed: int | None = None) -> None:
         """Draw a data set: a mixture or points in the plane. ValueError in one sentence for any other."""
-        check_data(data)
         if seed is not None:
             check_seed(seed)
-        traits = drawing_of(data)
+        traits = drawing_of(as_data(data))
         self._draw(**traits)
         if seed is not None:
             self.publish(seed=seed)
@@ -252,7 +252,9 @@ class DrawData(Scene):
     # -- its numbers ---------------------------------------------------------------------------------------------------------
 
     def numbers(self) -> dict[str, float]:
-        """points, components, classes, scaled; where known sigma_data, second_moment; of a mixture entropy (nats), entropy_error."""
+        """points, components, classes, scaled; where known sigma_data, second_moment; of a mixture entropy (nats) and
+        entropy_error.
+        """
         numbers = super().numbers()
         latest, known = self._latest, dict[str, float]()
         classes = decode(latest["drawn"])[1].tolist() if latest["mode"] == "points" else []

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import traitlets
 
+from ..checks import brief, is_whole
 from ..data import DataSet, GaussianMixture
 from .arrays import Array
 from .base import Scene
 from .choices import SCHEDULES, as_data, schedule_of
-from .traits import ScheduleTrait
+from .traits import NumberTrait, ScheduleTrait, WholeTrait, check_seed
 
 POINTS, IMAGES = 20_000, 100
 SIZES = {"points": [1000, 20_000, 100_000, 1_000_000], "images": [16, 100, 400]}
@@ -52,9 +53,9 @@ class ForwardNoising(Scene):
     sizes = traitlets.List(traitlets.Int()).tag(sync=True)
     layers = traitlets.List(traitlets.Unicode(), list(LAYERS)).tag(sync=True)
     colour = traitlets.Enum(["one", "category"], "one").tag(sync=True)
-    paths = traitlets.Int(9, min=0, max=100).tag(sync=True)
+    paths = WholeTrait(9, 0, 100)
     picked = traitlets.Int(-1, min=-1).tag(sync=True)
-    ink = traitlets.Float(1.0, min=0.1, max=10.0).tag(sync=True)
+    ink = NumberTrait(1.0, 0.1, 10.0)
     schedule = ScheduleTrait()
     choices = traitlets.List(SCHEDULES).tag(sync=True)
 
@@ -73,15 +74,13 @@ class ForwardNoising(Scene):
         self.data = as_data(data)
         kind = view_of(self.data)["kind"]
         _check_n(n, kind)
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ValueError(f"seed must be a whole number, 0 or more, but got {seed!r}.")
-        self._drawn = (seed, _default_n(kind) if n is None else n)
+        self._drawn = (check_seed(seed), _default_n(kind) if n is None else n)
         super().__init__(schedule=schedule, seed=seed, **(_picture(self.data, *self._drawn) | traits))
         self.observe(lambda _: self._draw_again(), ["seed", "n"])
 
-    def show(self, data: DataSet, seed: int | None = None) -> None:
+    def show(self, data: DataSet | str, seed: int | None = None) -> None:
         """Change the data; its samples and their noise cross the wire once."""
-        seed = self.seed if seed is None else seed
+        data, seed = as_data(data), self._seed_of(seed)
         n = self.n if view_of(data)["kind"] == self.kind else _default_n(view_of(data)["kind"])
         picture = _picture(data, seed, n)
         self.data, self._drawn = data, (seed, n)
@@ -98,7 +97,7 @@ class ForwardNoising(Scene):
     @traitlets.validate("n")
     def _n_is_drawable(self, proposal: Any) -> int:
         try:
-            _check_n(proposal["value"], self.kind)
+            _check_n(proposal["value"], view_of(self.data)["kind"])  # `kind` may still be on its way
         except ValueError as e:
             raise traitlets.TraitError(str(e)) from None
         return int(proposal["value"])
@@ -145,8 +144,8 @@ def _default_n(kind: str) -> int:
 
 
 def _check_n(n: Any, kind: str) -> None:
-    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MOST[kind]):
-        raise ValueError(f"n must be a whole number of {kind} from 1 to {MOST[kind]:,}, but got {n!r}.")
+    if n is not None and not (is_whole(n, 1) and n <= MOST[kind]):
+        raise ValueError(f"n must be a whole number of {kind} from 1 to {MOST[kind]:,}, but got {brief(n)}.")
 
 
 def _picture(data: DataSet, seed: int, n: int) -> dict[str, Any]:

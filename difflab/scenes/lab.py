@@ -11,7 +11,6 @@ import traitlets
 
 from ..checks import is_whole
 from ..data import DataSet, GaussianMixture
-from ..data.base import check_seed
 from .base import Scene
 from .bundle import parts
 from .choices import DATA, check_preset, preset_data
@@ -25,6 +24,7 @@ from .reverse_trajectories import ReverseTrajectories
 from .schedule_desk import ScheduleDesk
 from .score_map import ScoreMap
 from .training_monitor import TrainingMonitor
+from .traits import check_seed
 from .where_the_bits_go import WhereTheBitsGo
 
 TABS = ["overview", "data", "noise", "train", "sample", "bits"]

@@ -121,12 +121,12 @@ class LangevinBench(Scene):
             self.set_trait(name, value)
         self.observe(self._reshape, list(_SHAPE))
 
-    def show(self, data: DataSet, seed: int | None = None) -> None:
+    def show(self, data: DataSet | str, seed: int | None = None) -> None:
         """Walk on other modes from now on, with the ladder that they suggest; what was found goes.
 
         Raises ValueError, and leaves all as it was, for data that are no mixture in the plane.
         """
-        mixture = check_mixture(data)
+        mixture, seed = check_mixture(as_data(data)), None if seed is None else check_seed(seed)
         suggested = natural(mixture)
         with self._turn:
             self.data = mixture

@@ -88,11 +88,11 @@ class LossFloor(Measuring):
 
     def show(self, data: DataSet | str, seed: int | None = None) -> None:
         """Measure the floor of other data from now on."""
-        data = _with_oracle(data)
+        data, seed = _with_oracle(data), self._seed_of(seed)
         with self._turn:
             self.data, self._exact, self._conditional = data, None, _by_class(data)
             gone = dict.fromkeys(("floor", "excess", "computed_for"))
-            self.publish(**gone, note="", spread=float(data.sigma_data), seed=self.seed if seed is None else seed)
+            self.publish(**gone, note="", spread=float(data.sigma_data), seed=seed)
         self.refresh()
 
     def refresh(self) -> None:

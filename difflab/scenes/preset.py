@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checks import brief
 from ..data import DataSet, GaussianMixture
 from ..data.names import named
 
@@ -35,7 +36,9 @@ def data_from(told: Any) -> DataSet:
             return GaussianMixture(**mixture, name=told["called"])
     elif isinstance(told, dict) and "name" in told:
         return named(**told)
-    raise ValueError(f'Data in a preset are {{"name": ...}} or {{"mixture": ..., "called": ...}}, but got {told!r}.')
+    raise ValueError(
+        f'Data in a preset are {{"name": ...}} or {{"mixture": ..., "called": ...}}, but got {brief(told)}.'
+    )
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -51,10 +54,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"The preset {os.fspath(path)} cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise ValueError(f"The preset {os.fspath(path)} is not JSON: {error}.") from None
-    if not isinstance(preset, dict) or preset.get("scene") not in MODULES:
-        found = preset.get("scene") if isinstance(preset, dict) else preset
+    found = preset.get("scene") if isinstance(preset, dict) else preset
+    if not isinstance(preset, dict) or not isinstance(found, str) or found not in MODULES:
         raise ValueError(
-            f"The preset {os.fspath(path)} must name its scene, one of {', '.join(MODULES)}, but says {found!r}."
+            f"The preset {os.fspath(path)} must name its scene, one of {', '.join(MODULES)}, but says {brief(found)}."
         )
     return preset
 

@@ -19,7 +19,7 @@ from .runs import GRIDS, KNOBS, MOST_RUNS, MOST_STEPS, RunsTrait, pair
 from .sampling import FRAMES as FRAMES
 from .sampling import JUDGEMENT, Request, decided_half, judged, sampler_of, states_of
 from .schedule_table import on_the_wire
-from .traits import ScheduleTrait, StepsTrait
+from .traits import ScheduleTrait, StepsTrait, WholeTrait
 
 if TYPE_CHECKING:
     from ..denoisers import Denoiser
@@ -72,11 +72,11 @@ class ReverseTrajectories(Scene):
     grid = traitlets.Enum(list(GRIDS), "default").tag(sync=True)
     grids = traitlets.List([{"name": k, "label": v} for k, v in GRIDS.items()]).tag(sync=True)
     budget = traitlets.Enum(["steps", "evaluations"], "steps").tag(sync=True)
-    n = traitlets.Int(None, allow_none=True, min=1, max=100_000).tag(sync=True)
+    n = WholeTrait(None, 1, 100_000, allow_none=True)
     has_network = traitlets.Bool(False).tag(sync=True)
     colour = traitlets.Enum(["denoiser", "mode"], "denoiser").tag(sync=True)
     picture = traitlets.Enum(["sheet", "strip"], "sheet").tag(sync=True)
-    column = traitlets.Int(0, min=0, max=MOST_RUNS).tag(sync=True)
+    column = WholeTrait(0, 0, MOST_RUNS)
     picked = traitlets.List(traitlets.Int(min=0), maxlen=12).tag(sync=True)
     evaluations = traitlets.Int(0).tag(sync=True)
     quality = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
@@ -100,8 +100,6 @@ class ReverseTrajectories(Scene):
         **traits: Any,
     ) -> None:
         self.data = as_data(data)
-        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
-            raise ValueError(f"n must be a whole number of at least 1, but got {n!r}.")
         if "runs" in traits and {"sampler", "steps"} & set(traits):
             raise ValueError("Give either runs, or a sampler and its steps.")
         if {"sampler", "steps"} & set(traits):
@@ -144,12 +142,13 @@ class ReverseTrajectories(Scene):
         if self._drawn_with not in (None, change["new"]):
             self.sample()
 
-    def show(self, data: DataSet, seed: int | None = None) -> None:
+    def show(self, data: DataSet | str, seed: int | None = None) -> None:
         """Change the data; old samples go."""
+        data, seed = as_data(data), self._seed_of(seed)
         view = view_of(data)
         with self._turn:
             self.data, self._drawn_with = data, None
-            self.publish(**view, **self._empty(), picked=[], seed=self.seed if seed is None else seed)
+            self.publish(**view, **self._empty(), picked=[], seed=seed)
 
     def _empty(self) -> dict[str, Any]:
         arrays = dict.fromkeys([f"{what}_{i}" for what in ("times", "frames") for i in range(1, MOST_RUNS + 1)])

@@ -66,10 +66,10 @@ class ScheduleDesk(Scene):
         self.observe(lambda _: self.show(self.data), "seed")
         self._measure_all()
 
-    def show(self, data: DataSet, seed: int | None = None) -> None:
+    def show(self, data: DataSet | str, seed: int | None = None) -> None:
         """Measure for other data from now on. TypeError for anything but a data set, or a name of one."""
-        self.data = as_data(data)
-        if seed is not None and seed != self.seed:
+        self.data, seed = as_data(data), self._seed_of(seed)
+        if seed != self.seed:
             self.publish(seed=seed)
         self._preview(seed)
         self._measure_all()

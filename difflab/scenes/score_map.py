@@ -13,12 +13,11 @@ import numpy as np
 import traitlets
 
 from ..data import DataSet, FiniteSet, GaussianMixture
-from ..data.base import check_seed
 from .arrays import Array
 from .choices import as_data
 from .following import ENDS, Measuring
 from .forward_noising import view_of
-from .traits import ScheduleTrait
+from .traits import ScheduleTrait, check_seed
 
 if TYPE_CHECKING:
     from ..denoisers import Denoiser
@@ -120,16 +119,17 @@ class ScoreMap(Measuring):
                 )
             self.compute("learned", "again", lambda: self.measure(denoiser))
 
-    def show(self, data: DataSet, seed: int | None = None) -> None:
+    def show(self, data: DataSet | str, seed: int | None = None) -> None:
         """Compare fields of other data from now on; what was learned of the old ones goes."""
-        look = _look(as_data(data))
+        data, seed = as_data(data), self._seed_of(seed)
+        look = _look(data)
         gone = dict.fromkeys(
             ("levels", "learned", "error_at", "learned_for", "exact", "exact_levels", "exact_for", "x0", "eps")
         )
         with self._turn:
-            self.data, self._asked, self._learned, self._measured = as_data(data), None, None, None
+            self.data, self._asked, self._learned, self._measured = data, None, None, None
             self.conditional = self.data.is_image and self.data.classes is not None
-            self.publish(**look, **gone, status="", seed=self.seed if seed is None else seed)
+            self.publish(**look, **gone, status="", seed=seed)
         self.refresh()
 
     def refresh(self) -> None:

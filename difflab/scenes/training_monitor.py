@@ -15,7 +15,7 @@ from . import own_training
 from .arrays import Array
 from .base import Scene
 from .choices import as_data
-from .traits import ScheduleTrait, StepsTrait
+from .traits import NumberTrait, ScheduleTrait, StepsTrait
 
 if TYPE_CHECKING:
     from ..training import Trainer
@@ -58,7 +58,7 @@ class TrainingMonitor(Scene):
     own = traitlets.Bool(True).tag(sync=True)
     #: whether training is held back to `pace` steps per second
     slow = traitlets.Bool(False).tag(sync=True)
-    pace = traitlets.Float(5.0, min=PACES[0], max=PACES[1]).tag(sync=True)
+    pace = NumberTrait(5.0, *PACES)
     #: "loss", or "excess": the loss less its floor on a logarithmic axis
     view = traitlets.Enum(["loss", "excess"], "loss").tag(sync=True)
     #: points of the curve that the drawn one averages
@@ -131,9 +131,9 @@ class TrainingMonitor(Scene):
         """Train on other data from now on; a training of the scene's own that is under way is stopped."""
         if not self.own:
             raise ValueError("This monitor shows a Trainer that was given: attach another one instead.")
-        self.data = as_data(data)
+        self.data, seed = as_data(data), self._seed_of(seed)
         self._begin_anew()
-        self.publish(seed=self.seed if seed is None else seed)
+        self.publish(seed=seed)
 
     def close(self) -> None:
         """Take the scene away; its trainer, if it runs, goes on unwatched, and as fast as it can."""

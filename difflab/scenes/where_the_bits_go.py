@@ -112,14 +112,12 @@ class WhereTheBitsGo(Measuring):
         if denoiser is not None:
             self.compute("exact", "learned", lambda: self.measure(denoiser))
 
-    def show(self, data: DataSet, seed: int | None = None) -> None:
+    def show(self, data: DataSet | str, seed: int | None = None) -> None:
         """Measure the bound of other data from now on. TypeError for what is no data."""
-        if not isinstance(data, DataSet):
-            raise TypeError(f"data must be a data set, but got {type(data).__name__}.")
+        data, seed = as_data(data), self._seed_of(seed)
         with self._turn:
             self.data, self._optimal, self._measured = data, None, None
             self.conditional = data.is_image and data.classes is not None
-            seed = self.seed if seed is None else seed
             self.publish(**_NOTHING, **self._first_picture(seed), seed=seed)
         self.refresh()
 

@@ -186,7 +186,7 @@ def test_too_little_is_said_in_a_sentence() -> None:
         ({"points": [[0, 0]], "labels": [0.5]}, ValueError, "whole numbers from 0 to 9"),
         ({"points": [[0, 0]], "labels": [0, 1]}, ValueError, "one label for each of the 1 points"),
         ({"mixture": "ring"}, TypeError, "mixture must be a GaussianMixture, but got 'ring'"),
-        ({"seed": -1}, ValueError, "whole number, 0 or more"),
+        ({"seed": -1}, ValueError, "seed must be a whole number from 0 to 2,147,483,647, but got -1"),
         ({"pen_class": 10}, traitlets.TraitError, "pen_class"),
         ({"brush": 7.0}, traitlets.TraitError, "brush"),
         ({"ellipses": "ring"}, traitlets.TraitError, "must be a list of ellipses"),
@@ -220,8 +220,8 @@ def test_others_are_refused_too() -> None:
     assert scene.feeds == []  # nobody was added
     with pytest.raises(TypeError, match="on_data takes a function"):
         scene.on_data(3)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="Data must be a DataSet"):
-        scene.show("ring")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="data must be a data set or one of ring, "):
+        scene.show(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not of DrawData"):
         DrawData.from_dict(ScheduleDesk().to_dict())
     # from the browser: refused in the scene, which keeps what it had

@@ -402,8 +402,8 @@ def test_says_in_the_panel_what_cannot_be_walked(traits, words):
     [
         ({"data": "moons"}, "This scene walks on a GaussianMixture"),
         ({"data": GaussianMixture.random(3, dim=3)}, "of points in the plane"),
-        ({"seed": -1}, "seed must be a whole number, 0 or more, but got -1"),
-        ({"seed": True}, "seed must be a whole number, 0 or more, but got True"),
+        ({"seed": -1}, "seed must be a whole number from 0 to 2,147,483,647, but got -1"),
+        ({"seed": True}, "seed must be a whole number from 0 to 2,147,483,647, but got True"),
         ({"data": "mars"}, "There is no data named 'mars'"),
     ],
 )

@@ -321,7 +321,7 @@ BAD = [
     ({"runs": [RUN | {"sampler": "Ancestral", "knobs": {"variance": "huge"}}]}, "one of small, large, optimal"),
     ({"sampler": "Magic"}, "no sampler named 'Magic'"),
     ({"runs": [RUN], "steps": 5}, "Give either runs, or a sampler"),
-    ({"n": -1}, "at least 1, but got -1"),
+    ({"n": -1}, "n must be a whole number from 1 to 100,000, but got -1"),
     ({"grid": "odd"}, "grid"),
     ({"budget": "money"}, "budget"),
     ({"colour": "red"}, "colour"),
