@@ -143,7 +143,7 @@ def test_it_looks_as_it_did(
     """On both axes: green, its hatched part, vermilion, the strip; over log-SNR the line."""
     Notebook(page, jupyterlab).open(STILL).run_all()
     panel = scene(page, TITLE)
-    expect(panel).to_contain_text("hatched for the variance", timeout=30_000)
+    expect(panel).to_contain_text("hatched: variance", timeout=30_000)
     expect(panel.locator(".difflab-totals-words")).to_contain_text("gap")
     alike(panel, "bits-step")
     panel.get_by_role("button", name="log-SNR", exact=True).click()
@@ -222,7 +222,7 @@ def test_what_the_browser_says_of_a_schedule_is_what_python_says(opened: Opened,
     page.keyboard.press("Home")
     wait_for(lambda: "chain of 10 steps" in summary(panel), "the steps stand still")
     panel.get_by_label("variance of the reverse steps").select_option("small")
-    wait_for(lambda: "hatched for the variance" in panel.inner_text(), "the variance costs nothing")
+    wait_for(lambda: "hatched: variance" in panel.inner_text(), "the variance costs nothing")
     python = WhereTheBitsGo(GaussianMixture.ring(8), steps=10, variance="small").numbers()
     # the same curve, in float32 on the wire, written with the digits that its error leaves
     assert number(panel, "optimal") == pytest.approx(python["optimal"], abs=2 * python["optimal_error"])

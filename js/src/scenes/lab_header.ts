@@ -53,7 +53,7 @@ export function labHeader(
   error.setAttribute("role", "alert");
   header.append(name, tabs(lab, signal), right, error);
   const messages = () => {
-    status.textContent = lab.get("status") ?? "";
+    status.textContent = status.title = lab.get("status") ?? "";
     error.textContent = lab.get("error") ?? "";
     error.hidden = error.textContent === "";
   };

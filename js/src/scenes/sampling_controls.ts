@@ -215,7 +215,9 @@ function columnControls(store: Store<State>, runs: () => Run[], chosen: () => nu
     signal,
   });
   less.setAttribute("aria-label", "Remove the last column");
-  root.append(which.root, of.root, less, more);
+  const name = element("span", "difflab-quiet");
+  name.textContent = "columns";
+  root.append(name, which.root, of.root, less, more);
   let names = "";
   return {
     root,

@@ -200,7 +200,7 @@ export const scheduleDesk: Scene<State> = (store, el, clock, signal) => {
     const T = store.get("steps");
     const beside = pins();
     const data = known();
-    chainLength.textContent = `, T = ${count(T)}`;
+    chainLength.textContent = `· T = ${count(T)}`;
     if (hand.drawing) chart.show(drawingOf(schedule, T, beside, hand.knots()));
     else if (view === "beta") chart.show(betasOf(schedule, T, beside));
     else if (view === "mmse" && data) chart.show(mmseOf(schedule, T, beside, data));

@@ -2,6 +2,7 @@
 import { button, chip, toggle } from "../core/controls";
 import { onNextFrame } from "../core/frame";
 import { count, format } from "../core/numbers";
+import { element } from "../core/panel";
 import type { Store } from "../core/store";
 
 export type TrainingState = "idle" | "running" | "paused" | "finished" | "failed" | "stopped";
@@ -45,7 +46,14 @@ export function stateChip(store: Store<TrainingStatus>, signal: AbortSignal): HT
   const show = () => {
     const state = store.get("state") ?? "idle";
     const number = (name: "step" | "steps_per_second") => store.get(name) ?? 0;
-    shown.set(stateWords(state, number("step"), number("steps_per_second")), DOTS[state] ?? null);
+    const words = stateWords(state, number("step"), number("steps_per_second"));
+    shown.set(words, DOTS[state] ?? null);
+    // the Lab's header leaves out how fast where it is narrow: else it would break into two lines when training begins
+    const [, brief, speed] = /^(.*?)( · [^·]*steps\/s)$/.exec(words) ?? [];
+    if (!speed) return;
+    const rate = element("span", "difflab-rate");
+    rate.textContent = speed;
+    shown.root.lastChild!.replaceWith(brief, rate);
   };
   const redraw = onNextFrame(show, signal);
   store.on(["state", "step", "steps_per_second"], redraw, signal);

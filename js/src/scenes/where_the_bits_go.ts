@@ -209,7 +209,7 @@ function keyOf(bits: Bits): Record<string, string> {
   if (view === "gap") return { learned: `what the network pays above the optimum${carried ? ", estimated" : ""}` };
   const seen = 0.04 * barRange(bits)[1];
   const extra = least && Array.from(optimal).some((v, i) => v - least[i] > seen);
-  const exact = extra ? "optimal, hatched for the variance" : "optimal";
+  const exact = extra ? "optimal, hatched: variance" : "optimal";
   if (view === "optimal" || !learned) return { exact };
   return { exact, learned: carried ? "learned, estimated" : "learned above it" };
 }
