@@ -95,7 +95,7 @@ check-js: $(DONE)/npm
 	cd js && npm run --silent typecheck && npm run --silent format:check && npm run --silent test
 
 test-python: $(DONE)/test $(DONE)/link
-	python -m pytest -q --ignore=tests/browser --ignore=tests/packaging $(PYTEST_ARGS)
+	python -m pytest -q -n 2 --dist loadfile --ignore=tests/browser --ignore=tests/packaging $(PYTEST_ARGS)
 
 test-notebooks: $(DONE)/test $(DONE)/link
 	python -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks/*.ipynb
