@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import Linear, Module
+from traitlets import TraitError
 
 from difflab.advice import advise, langevin_step, largest_distance, level_ratio, walked_variance
 from difflab.chain import MarkovChain, ddpm_betas
@@ -288,9 +289,9 @@ REFUSED: list[tuple[str, Callable[[], object], type[Exception], str]] = [
     ("bound: tensor", lambda: stratified(TENSOR, CHAIN, RING), TypeError, "must return a Posterior"),
     ("bound: narrow", lambda: stratified(NARROW, CHAIN, RING), ValueError, "must be shaped like x_t"),
     ("bound: nan", lambda: stratified(NOT_A_NUMBER, CHAIN, RING), FloatingPointError, "nan or inf"),
-    ("scene: n = 0", lambda: ForwardNoising("ring", n=0), ValueError, "at least 1, but got 0"),
+    ("scene: n = 0", lambda: ForwardNoising("ring", n=0), ValueError, "from 1 to 2,000,000, but got 0"),
     ("scene: seed", lambda: ForwardNoising("ring", seed=1.5), ValueError, "seed must be a whole number"),
-    ("scene: n < 0", lambda: ReverseTrajectories("ring", n=-1), ValueError, "at least 1, but got -1"),
+    ("scene: n < 0", lambda: ReverseTrajectories("ring", n=-1), TraitError, "from 1 to 100,000, but got -1"),
     ("lab: no steps", lambda: Lab(train_steps=0), ValueError, "train_steps must be a whole number"),
     ("lab: unknown data", lambda: Lab("rings"), ValueError, "no data named 'rings'"),
     ("denoiser: its class", lambda: sample(Foreign, DDIM(), GRID, n=1), TypeError, "Foreign is its class: make one"),

@@ -113,11 +113,11 @@ class TrainingMonitor(Scene):
         if self.slow:
             self._hold_back()
         self.clear_error("training")
-        watch = (weakref.ref(self), weakref.ref(trainer))
-        threading.Thread(target=_watch, args=watch, name="difflab monitor", daemon=True).start()
         self.publish(prediction=trainer.denoiser.prediction, recipe=own_training.recipe(trainer))
         if not self.own:
             self._look_for_floor(trainer)
+        watch = (weakref.ref(self), weakref.ref(trainer))
+        threading.Thread(target=_watch, args=watch, name="difflab monitor", daemon=True).start()
 
     def detach(self) -> None:
         """Stop the trainer, if there is one, and show an empty monitor."""
