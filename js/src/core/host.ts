@@ -20,6 +20,7 @@ export async function mount(
 ): Promise<void> {
   el.classList.add("difflab", "difflab-root");
   followTheme(el, signal);
+  keepPlainKeys(el, signal);
   const line = element("p", "difflab-error");
   line.setAttribute("role", "alert");
   line.hidden = true;
@@ -39,4 +40,19 @@ export async function mount(
   } catch (error) {
     show(error);
   }
+}
+
+/**
+ * JupyterLab takes keys for the notebook wherever the focus is: arrows change the cell, so that no slider moves; Enter edits
+ * it, so that no button is pressed; "d", "d" deletes it. Inside a scene they are the scene's; with Ctrl, Alt or the command
+ * key, and as Shift+Enter, they stay JupyterLab's.
+ */
+function keepPlainKeys(el: HTMLElement, signal: AbortSignal): void {
+  const onKey = (event: KeyboardEvent) => {
+    const target = event.target as Element;
+    if (!el.contains(target)) return;
+    const jupyters = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
+    target.toggleAttribute("data-lm-suppress-shortcuts", !jupyters); // JupyterLab looks for it next, on the document
+  };
+  window.addEventListener("keydown", onKey, { capture: true, signal });
 }
