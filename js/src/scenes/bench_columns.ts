@@ -199,7 +199,10 @@ function nameModes({ context, width, height, ratio }: Surface, view: View, mixtu
   context.textAlign = "center";
   context.fillStyle = color.exact;
   places.forEach(([x, y], k) => {
-    if (x > 0 && x < width && y < height) context.fillText(short(weights[k]), x, y);
+    if (!(x > 0 && x < width && y < height)) return;
+    const words = short(weights[k]);
+    const side = context.measureText(words).width / 2 + 2 * ratio; // whole also where its mode stands at the rim
+    context.fillText(words, Math.min(Math.max(x, side), width - side), y);
   });
 }
 

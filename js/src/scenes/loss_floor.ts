@@ -145,7 +145,7 @@ export const lossFloor: Scene<State> = (store, el, clock, signal) => {
       r.setLabel(label);
       r.set(at(part, level), { exact, why });
     };
-    show(floorHere, `floor at t = ${t.toFixed(2)}`, picture.floor, true, "being computed");
+    show(floorHere, `floor at t = ${t.toFixed(3)}`, picture.floor, true, "being computed");
     show(learnedHere, "learned loss", picture.learned, false, "not measured yet");
     show(excessHere, "above the floor", picture.excess, false, "not measured yet");
   };

@@ -232,6 +232,7 @@ function columnControls(store: Store<State>, runs: () => Run[], chosen: () => nu
       which.set(String(chosen()));
       which.root.hidden =
         all.length < 2 || (!store.get("has_network") && all.filter((r) => r.of === "exact").length < 2);
+      name.hidden = which.root.hidden && !store.hasKernel; // a page of one column has nothing to choose
       of.root.hidden = chosen() === 0 || !store.get("has_network");
       if (chosen()) of.set(all[chosen() - 1].of);
       more.disabled = all.length >= MOST;
