@@ -55,6 +55,15 @@ describe("clock", () => {
     expect(clock.playing).toBe(false);
     expect(run()).toBe(0);
   });
+  it("plays as slowly as its pace says", () => {
+    const { frame, run } = frames();
+    const clock = createClock({ period: 2, frame });
+    clock.pace = 0.2;
+    clock.play(1);
+    run();
+    for (let i = 0; i < 10; i++) run(100);
+    expect(clock.t).toBeCloseTo(0.1, 12); // a second of two, at a fifth
+  });
   it("does not jump after a tab slept", () => {
     const { frame, run } = frames();
     const clock = createClock({ period: 10, frame });

@@ -44,6 +44,23 @@ describe("tables while a slider moves", () => {
     stop.abort();
   });
 
+  it("does not go back to an older answer that comes late, nor show one twice", () => {
+    vi.useFakeTimers();
+    const { shown, requests, tokens, answer, stop } = asker();
+    requests.ask(ask(31));
+    vi.advanceTimersByTime(3001); // the first question is given up
+    requests.ask(ask(32));
+    requests.ask(ask(33));
+    answer(tokens()[1], 32); // and now the third is under way
+    answer(tokens()[0], 31);
+    answer(tokens()[1], 32);
+    expect(shown).toEqual([32]);
+    answer(tokens()[2], 33);
+    expect(shown).toEqual([32, 33]);
+    stop.abort();
+    vi.useRealTimers();
+  });
+
   it("asks what waits even if the question under way is never answered", () => {
     vi.useFakeTimers();
     const { requests, store, stop } = asker();

@@ -75,6 +75,28 @@ def test_nothing_is_drawn_out_of_sight_and_all_of_it_when_seen_again(browser: Br
 
 
 @pytest.mark.parametrize("name", ["forward", "bits"])
+def test_nothing_is_drawn_in_a_hidden_tab(browser: Browser, saved: Pages, name: str) -> None:
+    """A page behind another one gets no frames anyway; what Python sends it must not be drawn all the same."""
+    with offline(browser, reduced_motion="reduce") as page:
+        page.add_init_script(COUNT)
+        root = shown(page, saved(name))
+        page.locator(TIME).first.focus()
+        before = pictures(root)
+        page.evaluate(
+            "Object.defineProperty(document, 'hidden', { configurable: true, get: () => window.behind !== false })"
+        )
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.wait_for_timeout(100)
+        page.evaluate("window.drawn = 0")
+        page.keyboard.press("End")
+        wait_for(lambda: time_of(page).startswith("t = 1.000"), "the clock stands still", 5)
+        page.wait_for_timeout(100)
+        assert page.evaluate("window.drawn") == 0
+        page.evaluate("window.behind = false; document.dispatchEvent(new Event('visibilitychange'))")
+        wait_for(lambda: pictures(root) != before, "it is not drawn when the tab is back", 5)
+
+
+@pytest.mark.parametrize("name", ["forward", "bits"])
 def test_a_picture_that_is_saved_out_of_sight_is_that_of_the_moment(browser: Browser, saved: Pages, name: str) -> None:
     def save(page: Page) -> Image.Image:
         with page.expect_download() as download:

@@ -87,7 +87,7 @@ def test_a_cleared_output_leaves_nothing_behind(page: Page, notebook: Notebook) 
         forward = scene(page, "Forward noising")
         expect(page.locator(".difflab-panel")).to_have_count(len(SCENES))
         press_until(page, forward, "Space", "space does not play")
-        assert page.evaluate("window.heard()").count("window keydown") == 2  # the two scenes with a time bar
+        assert page.evaluate("window.heard()").count("window keydown") >= len(SCENES)  # each keeps its keys
         notebook.command("notebook:clear-all-cell-outputs")
         expect(page.locator(".difflab-panel")).to_have_count(0)
         page.wait_for_timeout(100)  # the page's own tidying

@@ -96,3 +96,8 @@ def test_the_pause_grows_with_the_cost(monkeypatch: pytest.MonkeyPatch):
     assert turn.due(over=True)
     now[0] += 0.2
     assert turn.due()
+
+
+def test_three_scenes_leave_a_training_its_nineteen_twentieths():
+    """The Lab has three that follow: WhereTheBitsGo, LossFloor and ScoreMap."""
+    assert 3 / SHARE <= 0.05

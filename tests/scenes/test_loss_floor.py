@@ -88,6 +88,22 @@ def test_the_mean_over_t_is_the_floor_of_the_training():
     assert found["floor_error"] < 0.01 * found["floor"]
 
 
+def test_errors_of_levels_drawn_apart_add_in_squares():
+    """The trapezoidal rule's weights are 1 / 40, at both ends half of it. float32 holds the floor's errors: 2^-24."""
+    scene = LossFloor(prediction="v", t=0.5)
+    scene.settle()
+    scene.measure(NetworkDenoiser.for_data(scene.data, SCHEDULE, "eps", width=16, seed=0), rows=32)
+    found = scene.numbers()
+    t, _, sigma = levels()
+    parts = np.full(TIMES, 1 / 40)
+    parts[[0, -1]] /= 2
+    for name, table in (("floor", scene.floor), ("excess", scene.excess)):
+        errors = table[:, 1] / sigma**2
+        assert found[f"{name}_error"] == pytest.approx(np.sqrt(((parts * errors) ** 2).sum()), rel=1e-6)
+        assert found[f"{name}_at_t_error"] == pytest.approx(errors[np.abs(t - 0.5).argmin()], rel=1e-6)
+    assert found["loss_error"] == pytest.approx(np.hypot(found["floor_error"], found["excess_error"]), rel=1e-9)
+
+
 @pytest.mark.parametrize("data", [GaussianMixture.ring(), "moons", digits()], ids=["ring", "moons", "digits"])
 def test_no_data_have_a_higher_floor_than_one_gaussian_of_their_spread(data):
     """What the page draws before torch is there, and in grey later: the best straight line's error."""

@@ -46,6 +46,17 @@ def test_digits_are_measured_in_bits() -> None:
     assert got["L_T"] == pytest.approx(nats / math.log(2), rel=1e-6)
 
 
+def test_the_gauge_turns_at_a_hundredth_of_a_nat_also_where_it_counts_bits() -> None:
+    """A Geometric schedule has L_T = m / (2 sigma_max^2) nats for the data's second moment m: just below 0.01, 0.0139 bits."""
+    m = float((digits().x.astype(float) ** 2).mean())
+    for nats, reaches in ((0.0099, True), (0.0101, False)):
+        spec = {"name": "Geometric", "params": {"sigma_min": 0.01, "sigma_max": math.sqrt(m / (2 * nats))}}
+        got = terminal(digits(), spec, 1000)
+        assert got["L_T"] == pytest.approx(nats / math.log(2), rel=1e-6)
+        assert got["reaches_noise"] is reaches
+        assert (got["sentence"] == "") is reaches
+
+
 def test_a_schedule_that_does_not_reach_noise_says_what_to_do() -> None:
     desk = ScheduleDesk("VPLinear")
     assert desk.numbers()["reaches_noise"] == 1.0
