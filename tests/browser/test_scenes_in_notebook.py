@@ -12,6 +12,7 @@ from notebook import IMPORTS, KERNEL, MONITOR, SCENES, Notebook, blank, picture,
 from playwright.sync_api import Locator, Page, expect
 
 Shoot = Callable[[str], Path]
+Alike = Callable[[Locator, str], None]
 
 MINUS = "\N{MINUS SIGN}"  # as the scenes write it
 
@@ -46,7 +47,8 @@ def is_dark(panel: Locator) -> bool:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_each_scene_in_its_cell(page: Page, notebook: Notebook, shoot: Shoot, theme: str) -> None:
+def test_each_scene_in_its_cell(page: Page, notebook: Notebook, alike: Alike, theme: str) -> None:
+    page.set_viewport_size({"width": 1400, "height": 1300})  # no panel is higher
     notebook.open(IMPORTS, *SCENES.values()).run_all()
     said = {
         "Forward noising": r"Forward noising at t = 0\.35: 20,000 points, alpha 0\.848",
@@ -62,7 +64,12 @@ def test_each_scene_in_its_cell(page: Page, notebook: Notebook, shoot: Shoot, th
         nothing_cut_off(panel)
         assert is_dark(panel) == (theme == "dark")
         expect(panel.get_by_role("alert")).to_be_hidden()
-        shoot(f"notebook-{title.lower().replace(' ', '-')}")
+    notebook.value("forward.settle()")  # of all scenes: they share their lanes
+    for title in SCENES:
+        panel = scene(page, title)
+        expect(panel.locator(".difflab-title .difflab-status")).to_have_text("")
+        page.mouse.move(0, 0)
+        alike(panel, f"notebook-{title.lower().replace(' ', '-')}")
 
     if theme == "dark":
         return  # what follows has no colours
