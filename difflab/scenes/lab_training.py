@@ -128,7 +128,10 @@ class LabTraining:
                 scene.forget()
             raise ValueError("The network predicts v under a schedule of another kind: train it again under this one.")
         trainer.reschedule(schedule)
-        self._measure()
+        if trainer.state in (*ENDS, "paused"):
+            lab.monitor.look(trainer)  # which measures; not watched, its old losses would stay under a floor not theirs
+        else:
+            self._measure()
 
     def _look(self) -> None:
         """Called at every look at the trainer: now and then, measure the network against the oracle."""

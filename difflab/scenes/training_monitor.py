@@ -271,7 +271,7 @@ def _watch(monitor: weakref.ref[TrainingMonitor], trainer: weakref.ref[Trainer])
         scene, watched = monitor(), trainer()
         if scene is None or watched is None or scene.trainer is not watched:
             return
-        now = (watched.state, watched.step)
+        now = (watched.state, watched.step, watched.denoiser.schedule)  # under another one the curve begins anew
         if now != seen:
             scene.look(watched)
             seen = now

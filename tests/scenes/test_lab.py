@@ -113,6 +113,7 @@ def test_a_schedule_of_another_kind_takes_an_eps_network_along(lab: Lab) -> None
     assert lab.monitor.trainer is not None
     assert lab.error == ""
     assert np.isfinite(lab.numbers()["bits.learned"])
+    assert len(lab.monitor.curve) == 0  # losses under the old one have another floor
 
 
 def test_bad_requests_are_refused_in_the_scene_and_lose_nothing(lab: Lab) -> None:

@@ -201,6 +201,18 @@ def test_the_floor_of_a_given_training_is_found_and_moves_with_its_schedule() ->
     trainer.stop()
 
 
+def test_a_curve_that_rests_goes_with_its_schedule() -> None:
+    """Else losses under the old schedule would lie under the floor of the new one."""
+    trainer = new_trainer()
+    monitor = TrainingMonitor(trainer)
+    trainer.advance(20)
+    wait_until(lambda: monitor.state == "paused" and monitor.curve is not None and len(monitor.curve))
+    trainer.reschedule(VPLinear())
+    wait_until(lambda: len(monitor.curve) == 0 and monitor.loss is None)
+    assert monitor.step == 20
+    assert "loss" not in monitor.numbers()
+
+
 def test_a_floor_that_was_given_stays() -> None:
     monitor = TrainingMonitor(new_trainer(5), floor=0.25)
     monitor.settle()

@@ -141,6 +141,9 @@ const hasFloor = (store: Store<State>): boolean => typeof store.get("floor") ===
 
 function emptySentence(store: Store<State>): string {
   const state = store.get("state");
+  const anew = store.get("step") > 0 && "Losses under another schedule do not compare: ";
+  if (anew && state === "paused") return `${anew}the curve begins anew when training goes on.`;
+  if (anew && (state === "finished" || state === "stopped")) return `${anew}train again to see them under this one.`;
   if (state === "running" || state === "paused") return "Training begins; the first losses are on their way.";
   if (state === "failed") return "Training stopped before its first loss.";
   if (!store.hasKernel) return "Nothing was trained when this page was saved.";
