@@ -129,8 +129,11 @@ class Scene(anywidget.AnyWidget):
         except Exception:  # each may be right by itself, and not beside the others
             self._set_back(before)
             raise
-        # `show` has asked the publisher for the old ones, which are written after these
+        # one that is as it was overtakes nothing that `show` has asked the publisher for
         self.publish(**{name: getattr(self, name) for name in names})
+        self._apply_children(preset)
+
+    def _apply_children(self, preset: dict[str, Any]) -> None:
         for name, child in self.children_scenes().items():
             if name in preset:
                 child.apply(preset[name])
@@ -231,6 +234,10 @@ class Scene(anywidget.AnyWidget):
     def publish(self, **traits: Any) -> None:
         """Set traits from the publisher's thread, soon; the latest value of each wins."""
         threads.publisher().put(self, **traits)
+
+    def notify_change(self, change: Any) -> None:
+        threads.publisher().overtaken(self, change["name"])
+        super().notify_change(change)
 
     def compute(self, lane: str, key: Hashable, job: Callable[[], None], status: str = "") -> None:
         """Run `job` in a background lane (latest of `key` wins); what it raises is shown in the scene."""

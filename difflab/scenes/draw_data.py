@@ -219,6 +219,10 @@ class DrawData(Scene):
             super().apply(preset)
         finally:
             self._applying = False
+        self._latest |= {
+            name: getattr(self, name) for name in _DRAWING if name in preset
+        }  # `show` may have told others
+        self._changed()
 
     def _draw(self, **traits: Any) -> None:
         traits = {"preset": "", "scaled": 1.0} | traits

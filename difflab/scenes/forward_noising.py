@@ -81,7 +81,8 @@ class ForwardNoising(Scene):
     def show(self, data: DataSet | str, seed: int | None = None) -> None:
         """Change the data; its samples and their noise cross the wire once."""
         data, seed = as_data(data), self._seed_of(seed)
-        n = self.n if view_of(data)["kind"] == self.kind else _default_n(view_of(data)["kind"])
+        kind = view_of(data)["kind"]
+        n = self._drawn[1] if kind == view_of(self.data)["kind"] else _default_n(kind)
         picture = _picture(data, seed, n)
         self.data, self._drawn = data, (seed, n)
         self.publish(**picture, seed=seed, picked=-1)
@@ -92,7 +93,7 @@ class ForwardNoising(Scene):
         if wanted != self._drawn:
             self._drawn = wanted
             gone = {"picked": -1} if self.picked >= self.n else {}
-            self.publish(**_picture(self.data, *wanted), **gone)
+            self.publish(**{k: v for k, v in _picture(self.data, *wanted).items() if k != "n"}, **gone)
 
     @traitlets.validate("n")
     def _n_is_drawable(self, proposal: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,8 @@ class Lab(Scene):
             raise ValueError(f"train_steps must be a whole number of at least 1, but got {train_steps!r}.")
         data = preset_data("ring" if preset == DRAWN else preset)
         self.training = LabTraining(self, train_steps)
+        self._applying = False
+        self._brought: DataSet | None = None  # the drawing of a preset, which is no new one
         with parts():
             scenes: dict[str, Scene] = {
                 "forward": ForwardNoising(data, schedule, seed=seed),
@@ -97,8 +100,7 @@ class Lab(Scene):
             scene.keys = [name for name in scene.keys if name != "t"]
             traitlets.dlink((self, "t"), (scene, "t"))
         self.desk.observe(lambda _: self._reshape(), ["schedule", "steps"])
-        self.observe(lambda change: self.choose(change["new"]), "preset")
-        self.observe(lambda _: self.choose(self.preset), "seed")
+        self.observe(self._chosen, ["preset", "seed"])
         self.training.measure_floor()
 
     @traitlets.validate("preset")
@@ -132,6 +134,24 @@ class Lab(Scene):
 
     def _data_told(self) -> None:
         """The preset's name tells the data; a drawing is part of `draw`."""
+
+    def apply(self, preset: dict[str, Any]) -> None:
+        self._applying = True
+        try:
+            super().apply(preset)
+        finally:
+            self._applying = False
+
+    def _apply_children(self, preset: dict[str, Any]) -> None:
+        """The data first: choosing it sets knobs to what it suggests, and a preset may have others."""
+        drawing = {"draw": preset["draw"]} if "draw" in preset else {}
+        if self.preset == DRAWN:
+            super()._apply_children(drawing)
+        with self.shown("user"):  # a sheet may be empty by now
+            self._choose(self.preset)
+        super()._apply_children(preset)
+        with suppress(ValueError):
+            self._brought = self.draw.data
 
     # -- what one can do -------------------------------------------------------------------------------------------------
 
@@ -167,6 +187,10 @@ class Lab(Scene):
 
     # -- links between the scenes ------------------------------------------------------------------------------------------
 
+    def _chosen(self, _change: Any) -> None:
+        if not self._applying:
+            self.choose(self.preset)
+
     def _choose(self, preset: str) -> None:
         data = self.draw.data if preset == DRAWN else preset_data(preset)  # a bad one ends here, with nothing lost
         self.monitor.detach()
@@ -184,7 +208,7 @@ class Lab(Scene):
 
     def _drawn(self, data: DataSet) -> None:
         """Something new stands on the sheet: the Lab takes it, unless that would cost a network."""
-        if same_data(data, self.data):
+        if self._applying or data is self._brought or same_data(data, self.data):
             return
         if self.training.step and self.preset != DRAWN:
             self.publish(status='drawn; "my drawing" uses it and puts the trained network away')

@@ -135,6 +135,12 @@ class LangevinBench(Scene):
                 natural=suggested, **suggested, seed=self._told["seed"], **self._set_out(), **_GONE, outcomes=[]
             )
 
+    def apply(self, preset: dict[str, Any]) -> None:
+        super().apply(preset)
+        with self._turn:  # other modes may have brought other knobs, which are still on their way
+            self._told |= {name: getattr(self, name) for name in _SHAPE if name in preset}
+            self.publish(**self._set_out(), **_GONE, outcomes=[], call=0)
+
     def _reshape(self, change: Any) -> None:
         """A knob was moved, here or in the browser: the modes and the start follow at once."""
         with self._turn:

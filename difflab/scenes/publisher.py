@@ -12,7 +12,7 @@ import atexit
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -30,17 +30,27 @@ class Publisher:
     def __init__(self, hz: float = HZ) -> None:
         self._pause = 1 / hz
         self._pending: dict[Any, dict[str, Any]] = {}
+        self._writing: dict[Any, dict[str, Any]] = {}
         self._busy = False
         self._urgent = 0  # how many wait for everything to be written
         self.backpressure = Backpressure()
         self._changed = threading.Condition()
-        threading.Thread(target=self._run, name=f"{_OURS}publisher", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=f"{_OURS}publisher", daemon=True)
+        self._thread.start()
 
     def put(self, widget: Any, **traits: Any) -> None:
         """Ask for `traits` of `widget` to be set soon. Never blocks on the wire."""
         with self._changed:
             self._pending.setdefault(widget, {}).update(traits)
             self._changed.notify_all()
+
+    def overtaken(self, widget: Any, name: str) -> None:
+        """Somebody else has set this trait: what waits for it, or is about to be written, is older."""
+        if threading.current_thread() is self._thread:
+            return
+        with self._changed:
+            for waiting in (self._pending, self._writing):
+                waiting.get(widget, {}).pop(name, None)
 
     def settle(self, timeout: float) -> bool:
         """Wait until everything asked for so far is written; False if that took longer than `timeout` seconds."""
@@ -63,20 +73,33 @@ class Publisher:
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: bool(self._pending))
                 self._changed.wait_for(lambda: self._urgent > 0, self.backpressure.pause())
-                pending, self._pending, self._busy = self._pending, {}, True
-            for widget, traits in pending.items():
-                _write(widget, traits)
+                self._writing, self._pending, self._busy = self._pending, {}, True
+            for widget in list(self._writing):
+                _write(widget, self._taken(widget))
+            self._writing = {}
+            del widget  # while waiting this thread keeps nothing alive
             with suppress(Exception):  # the socket's
                 self.backpressure.wrote()
             time.sleep(self._pause)
 
+    def _taken(self, widget: Any) -> Iterator[tuple[str, Any]]:
+        """What is written of a widget, one by one, without what was overtaken meanwhile."""
+        while True:
+            with self._changed:
+                traits = self._writing[widget]
+                if not traits:
+                    return
+                name = next(iter(traits))
+                value = traits.pop(name)
+            yield name, value
 
-def _write(widget: Any, traits: dict[str, Any]) -> None:
+
+def _write(widget: Any, traits: Iterable[tuple[str, Any]]) -> None:
     """Set what can be set. Never raises: an observer's error must not take the other traits, or all scenes, with it."""
     problem = ""
     try:
         with widget.hold_sync():
-            for name, value in traits.items():
+            for name, value in traits:
                 try:
                     setattr(widget, name, value)
                 except Exception as e:

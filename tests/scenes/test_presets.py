@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from traitlets import TraitError
 
 from difflab import cli
 from difflab.commands import lab as command
@@ -13,6 +14,7 @@ from difflab.data import FiniteSet, GaussianMixture
 from difflab.data.names import named
 from difflab.scenes import lab as lab_module
 from difflab.scenes.forward_noising import ForwardNoising
+from difflab.scenes.lab import Lab
 from difflab.scenes.preset import data_from, data_told, read, scene_from
 from difflab.scenes.schedule_desk import ScheduleDesk
 
@@ -99,3 +101,51 @@ def test_hidden_takes_names_of_controls_only():
     with pytest.raises(Exception, match="hidden must be names of controls"):
         ForwardNoising(hidden=3)
     assert ForwardNoising(hidden="seed").hidden == ["seed"]
+
+
+def test_a_preset_that_is_taken_over_wins_over_what_its_data_suggest():
+    scene = ForwardNoising(n=100)
+    scene.apply(ForwardNoising("moons", n=300, seed=5, picked=3).to_dict())
+    scene.settle()
+    assert (scene.data.name, scene.seed, scene.n, len(scene.x0), scene.picked) == ("two moons", 5, 300, 300, 3)
+
+
+def test_a_broken_preset_changes_nothing():
+    scene = ForwardNoising(n=100, seed=2)
+    before = scene.to_dict()
+    for wrong in ({"t": 3}, {"n": "many"}, {"n": 50, "picked": 70}, {"data": {"name": "nothing"}}, {"sky": 1}):
+        broken = ForwardNoising("moons", n=300, t=0.9).to_dict() | {"picked": -1} | wrong
+        with pytest.raises((ValueError, TraitError)):
+            scene.apply(broken if "picked" not in wrong else {k: v for k, v in broken.items() if k != "data"})
+        scene.settle()
+        assert scene.to_dict() == before
+
+
+def test_a_preset_of_the_lab_keeps_what_was_moved_after_the_data_was_chosen():
+    lab = Lab("grid", steps=30, seed=4)
+    lab.settle()
+    lab.langevin.distance, lab.langevin.sigma_max, lab.langevin.n = 3.3, 7.7, 50
+    lab.forward.n, lab.forward.picked, lab.reverse.picked, lab.bits.bins = 500, 7, [1, 2], 11
+    lab.settle()
+    told = json.loads(json.dumps(lab.to_dict()))
+    again = Lab.from_dict(told)
+    again.settle()
+    assert again.to_dict() == told
+    assert (again.data.name, len(again.forward.x0), again.preset) == ("3 x 3 grid", 500, "grid")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"forward": 3}, "a preset of 3, not of ForwardNoising"),
+        ({"bits": {"scene": "WhereTheBitsGo", "bins": "x"}}, "bins must be a whole number from 1 to 200, but got 'x'"),
+        ({"draw": {"scene": "DrawData", "ellipses": [3]}}, "An ellipse has weight, mean, axes and angle, but got 3"),
+    ],
+)
+def test_what_is_wrong_inside_the_lab_leaves_all_of_it(wrong, said):
+    lab = Lab(steps=30)
+    before = lab.to_dict()
+    with pytest.raises((ValueError, TraitError), match=said):
+        lab.apply(before | {"preset": "moons", "t": 0.9} | wrong)
+    lab.settle()
+    assert lab.to_dict() == before
