@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import traitlets
 
 from ..data import DataSet
@@ -254,14 +256,30 @@ class TrainingMonitor(Scene):
             self.show_error("training", trainer.error)
 
     def numbers(self) -> dict[str, float]:
-        """step, total_steps, steps_per_second, loss (running mean), floor and its error, excess; those known so far."""
+        """step, total_steps, steps_per_second, loss (running mean), floor and excess with their errors; those known so far."""
         base = super().numbers()
         if self.trainer is not None:
             self._look(self.trainer)
             self.settle()
         names = ("step", "total_steps", "steps_per_second", "loss", "floor", "floor_error")
         found = base | {n: float(getattr(self, n)) for n in names if getattr(self, n) is not None}
-        return found | ({"excess": found["loss"] - found["floor"]} if {"loss", "floor"} <= found.keys() else {})
+        error = None if self.curve is None else loss_error(self.curve[:, 1])
+        if error is not None:
+            found["loss_error"] = error
+        if {"loss", "floor"} <= found.keys():
+            found["excess"] = found["loss"] - found["floor"]
+            if error is not None and "floor_error" in found:
+                found["excess_error"] = math.hypot(error, found["floor_error"])
+        return found
+
+
+def loss_error(losses: np.ndarray) -> float | None:
+    """The standard error of the mean of the last `SMOOTH` points, from differences of neighbours in the second half of the
+    curve, so that a falling one does not count as noise; None for fewer than four points."""
+    if len(losses) < 4:
+        return None
+    variance = np.square(np.diff(losses[len(losses) // 2 :].astype(float))).mean() / 2
+    return float(np.sqrt(variance / min(SMOOTH, len(losses))))
 
 
 def _watch(monitor: weakref.ref[TrainingMonitor], trainer: weakref.ref[Trainer]) -> None:

@@ -5,6 +5,7 @@ import time
 import tracemalloc
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import traitlets
@@ -12,7 +13,7 @@ import traitlets
 from difflab.data import GaussianMixture, digits
 from difflab.denoisers import ExactDenoiser, NetworkDenoiser
 from difflab.objectives import floor
-from difflab.scenes.training_monitor import TrainingMonitor
+from difflab.scenes.training_monitor import TrainingMonitor, loss_error
 from difflab.schedules import VPCosine, VPLinear
 from difflab.training import LossCurve, Trainer
 
@@ -47,6 +48,18 @@ def test_the_curve_is_the_trainers_and_ends_with_it() -> None:
     assert monitor.curve.tolist() == monitor.trainer.curve().tolist()
     assert numbers["loss"] == pytest.approx(float(monitor.curve[-8:, 1].mean()))
     assert numbers["floor"] == 0.3
+    losses = monitor.curve[:, 1].astype(float)
+    late = losses[len(losses) // 2 :]
+    assert numbers["loss_error"] == pytest.approx(np.sqrt(((late[1:] - late[:-1]) ** 2).mean() / 2 / 8))
+    assert numbers["excess_error"] == pytest.approx(np.hypot(numbers["loss_error"], 0.01))
+
+
+def test_the_losss_error_is_that_of_eight_batches_also_while_it_falls() -> None:
+    """Of 300 differences a standard deviation is known to sqrt(3 / 4 / 300), a twentieth: four of those."""
+    rng = np.random.default_rng(0)
+    losses = np.linspace(5.0, 3.0, 600) + 0.1 * rng.standard_normal(600)
+    assert loss_error(losses) == pytest.approx(0.1 / 8**0.5, rel=0.2)
+    assert loss_error(losses[:3]) is None
 
 
 def test_start_pressed_three_times_trains_once() -> None:

@@ -41,6 +41,7 @@ export interface State extends SceneState, Pace {
   recipe: string;
 }
 
+const AVERAGED = 8; // points in the number beside the curve, SMOOTH in training_monitor.py
 const TARGET: Record<string, string> = { eps: "eps", x0: "x₀", v: "v", score: "the score" };
 const ENDS: TrainingState[] = ["finished", "failed", "stopped"];
 
@@ -115,7 +116,7 @@ export const trainingMonitor: Scene<State> = (store, el, _clock, signal) => {
     floor.hidden = !known;
     floor.textContent = `exact floor ${withError(store.get("floor"), store.get("floor_error"))}`;
     loss.hidden = empty;
-    loss.textContent = `loss ${format(store.get("loss"))}`;
+    loss.textContent = `loss ${lossNow(store)}`;
     recipe.textContent = store.embedded ? "" : store.get("recipe");
     buttons.main.hidden = !store.hasKernel || (!store.get("own") && ENDS.includes(store.get("state")));
     for (const button of view.root.querySelectorAll("button")) button.disabled = !known;
@@ -136,6 +137,12 @@ export const trainingMonitor: Scene<State> = (store, el, _clock, signal) => {
   );
   draw();
 };
+
+/** The mean of the last points and its standard error, from the scatter of neighbours. */
+function lossNow(store: Store<State>): string {
+  const { losses } = curveOf(store.get("curve")?.data);
+  return withError(store.get("loss"), scatter(losses, 1) / Math.sqrt(Math.min(AVERAGED, losses.length)));
+}
 
 const hasFloor = (store: Store<State>): boolean => typeof store.get("floor") === "number";
 
@@ -191,7 +198,7 @@ function lossView(store: Store<State>): ChartView {
     },
     over: (brush) => floor !== null && floorLine(brush, floor),
     summary:
-      (mean.length ? `Loss ${format(mean[mean.length - 1])} at step ${count(last)}` : "No loss yet") +
+      (mean.length ? `Loss ${lossNow(store)} at step ${count(last)}` : "No loss yet") +
       (floor === null ? "." : `; the exact floor is ${format(floor)}.`),
   };
 }
