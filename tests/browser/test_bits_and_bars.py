@@ -250,6 +250,7 @@ def test_a_click_on_either_axis_scrubs(opened: Opened, saved: Callable[..., Path
     half = 0.5 - 0.004  # of a cosine schedule: alpha = sigma a little before the middle
     wait_for(lambda: abs(shown_t(panel) - half) < 0.01, "the clock is elsewhere")
     panel.get_by_role("button", name="t", exact=True).click()
+    wait_for(lambda: panel.locator(".u-over").bounding_box() is not None, "the chart is not drawn anew", 10)
     box = panel.locator(".u-over").bounding_box()
     assert box
     page.mouse.click(box["x"] + (0.085 + 0.2) / 1.17 * box["width"], box["y"] + 60)

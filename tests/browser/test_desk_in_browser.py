@@ -139,8 +139,8 @@ def test_a_page_draws_by_hand_and_takes_it_back(desk: Locator) -> None:
     page = desk.page
     before = summary(desk)
     press(desk, "Draw")
+    wait_for(lambda: "drawn by hand through 17 knots" in summary(desk), "the hand is not asked to draw", 10)
     began = summary(desk)
-    assert "drawn by hand through 17 knots" in began
     stroke(page, desk, (0.3, 0.1), (0.999, 0.5))
     wait_for(lambda: summary(desk) != began, "the hand draws nothing", 10)
     expect(desk).to_contain_text("x_T is not noise yet")  # its end is at log-SNR 0
