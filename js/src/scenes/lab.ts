@@ -109,6 +109,7 @@ export const lab: Scene<State> = async (store, el, clock, signal) => {
     root.dataset.tab = tab;
     const shown = LAYOUTS[tab];
     for (const [name, cell] of cells) cell.hidden = !shown.includes(name);
+    grid.append(...shown.map((name) => cells.get(name)!)); // the order of the keyboard, and on a phone that of reading
     for (const name of shown) mount(name);
   };
   store.on("tab", show, signal);

@@ -1,7 +1,7 @@
 /** The Lab's tabs: which panels stand in each. lab.css says where, by the tab's name and the panel's. */
 import type { Choice } from "../core/controls";
 
-/** In the order of reading, which is also that of the keyboard. */
+/** All of them; each tab says in which order they are read. */
 export const CELLS = [
   "forward",
   "draw",
@@ -27,6 +27,7 @@ export const TABS: Choice[] = [
   { name: "bits", label: "Bits" },
 ];
 
+/** In the order of reading, which is also that of the keyboard. */
 export const LAYOUTS: Readonly<Record<string, readonly Cell[]>> = {
   overview: ["forward", "desk", "at_t", "bits", "monitor", "score"],
   data: ["draw", "forward", "facts"],
