@@ -21,6 +21,7 @@ MOST = {"points": 2_000_000, "images": 10_000}
 LAYERS = ("points", "density", "paths")
 #: from here on arrays cross as float16: rounded to a third of a pixel at most, where nobody follows a point
 HALF = 200_000
+FARTHEST = 10_000  # of a coordinate: with its noise it is a float16
 
 
 class ForwardNoising(Scene):
@@ -179,8 +180,13 @@ def view_of(data: DataSet) -> dict[str, Any]:
         }
     if data.shape != (2,):
         raise ValueError(f"This scene draws points in the plane or images, but {data.name} has the shape {data.shape}.")
+    reach = max(abs(v) for v in data.range)
+    if not reach <= FARTHEST:
+        raise ValueError(
+            f"This scene draws points up to {FARTHEST:,} from 0, but {data.name} reaches {reach:.3g}: scale it."
+        )
     mixture = data.to_dict() if isinstance(data, GaussianMixture) else None
-    extent = max(3.0, *(abs(v) for v in data.range))  # noise needs 3, whatever the data needs
+    extent = max(3.0, reach)  # noise needs 3, whatever the data needs
     return {"kind": "points", "image_shape": [], "range": list(data.range), "mixture": mixture, "extent": extent}
 
 

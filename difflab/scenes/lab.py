@@ -21,6 +21,7 @@ from .forward_noising import ForwardNoising
 from .lab_training import LabTraining
 from .langevin_bench import LangevinBench
 from .loss_floor import LossFloor
+from .mmse_curve import that_differs
 from .reverse_trajectories import ReverseTrajectories
 from .schedule_desk import ScheduleDesk
 from .score_map import ScoreMap
@@ -192,7 +193,8 @@ class Lab(Scene):
             self.choose(self.preset)
 
     def _choose(self, preset: str) -> None:
-        data = self.draw.data if preset == DRAWN else preset_data(preset)  # a bad one ends here, with nothing lost
+        # a bad one ends here, with nothing lost
+        data = that_differs(self.draw.data) if preset == DRAWN else preset_data(preset)
         self.monitor.detach()
         for scene in (self.forward, self.reverse, self.bits, self.floor, self.score):
             scene.show(data, self.seed)

@@ -24,6 +24,7 @@ from .bench_setup import (
     view_extent,
 )
 from .choices import as_data
+from .forward_noising import FARTHEST
 from .traits import NumberTrait, WholeTrait, check_seed
 
 if TYPE_CHECKING:
@@ -68,11 +69,11 @@ class LangevinBench(Scene):
 
     step = NumberTrait(0.3, 1e-4, 10.0)
     calls = WholeTrait(1000, 2, 20_000)
-    distance = NumberTrait(8.0, 0.0, 1e6)
+    distance = NumberTrait(8.0, 0.0, FARTHEST)
     weight = NumberTrait(0.2, 0.001, 1.0)
     levels = WholeTrait(20, 1, 1000)
-    sigma_min = NumberTrait(0.1, 1e-6, 1e6)
-    sigma_max = NumberTrait(20.0, 1e-6, 1e6)
+    sigma_min = NumberTrait(0.1, 1e-6, FARTHEST)
+    sigma_max = NumberTrait(20.0, 1e-6, FARTHEST)
     annealed_step = traitlets.Enum(["v2", "v1", "advised"], "v2").tag(sync=True, echo_update=False)
     methods = MethodsTrait(["langevin", "mala", "annealed", "pc"])
     start = traitlets.Enum(["prior", "one mode"], "prior").tag(sync=True, echo_update=False)
@@ -128,6 +129,8 @@ class LangevinBench(Scene):
         """
         mixture, seed = check_mixture(as_data(data)), None if seed is None else check_seed(seed)
         suggested = natural(mixture)
+        for name, knob in suggested.items():
+            self.traits()[name].validate(self, knob)
         with self._turn:
             self.data = mixture
             self._told |= suggested | {"seed": self._told["seed"] if seed is None else seed}

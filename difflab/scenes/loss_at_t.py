@@ -23,6 +23,7 @@ TIMES = 41
 FLOOR_ROWS = 512  # samples at each time
 MMSE_ROWS = (128, 8192)  # fewest and most of x_0's error, which is shown with its own
 _BUDGET = 2e7  # densities that it may cost: half a second
+_NUMBERS = 2e6  # coordinates of all samples: large images are many of them
 EXCESS_ROWS = {"points": 128, "images": 8}  # less: measured again and again while training
 
 FACES = ("eps", "x0", "v", "score")
@@ -53,7 +54,7 @@ def mmse_at_t(oracle: ExactDenoiser, generator: Generator, conditional: bool) ->
 
     data, (fewest, most) = oracle.data, MMSE_ROWS
     parts = len(data) if isinstance(data, FiniteSet) else 8  # what every x_t is held against
-    rows = int(min(max(_BUDGET / (TIMES * parts), fewest), most))
+    rows = int(min(max(min(_BUDGET / parts, _NUMBERS / data.dim) / TIMES, fewest), most))
     return floor_profile(oracle, "x0", times(), n=rows, generator=generator, conditional=conditional)
 
 

@@ -42,6 +42,13 @@ class Curve:
         return np.stack([self.log_snr, self.mse, self.error]).astype(np.float32)
 
 
+def that_differs(data: DataSet) -> DataSet:
+    """The data. ValueError, in one sentence, for one point many times, of which there is nothing to guess."""
+    if not data.sigma_data > 0:
+        raise ValueError(f"The bits go to telling samples apart, but all of {data.name} is one point.")
+    return data
+
+
 def facts_of(data: DataSet) -> dict[str, float | int | bool | None]:
     """What else the terms of a chain need of the data, per coordinate; `half_range` is that of discrete data, else None."""
     low, high = data.range

@@ -97,11 +97,15 @@ class ScheduleDesk(Scene):
     def _measure_all(self) -> None:
         self.refresh()
         self._compare()
-        self.compute("sample", "advice", lambda: self.publish(advice=advised(self.data, self.seed)))
+        self.compute("sample", "advice", self._advise)
         self._see(self.view == "mmse")  # it takes seconds, and nobody may ever look at it
 
     def _measure(self) -> None:
         self.publish(terminal=terminal(self.data, self.schedule, self.steps))
+
+    def _advise(self) -> None:
+        spreads = self.data.sigma_data > 0  # or no two of its samples are apart
+        self.publish(advice=advised(self.data, self.seed) if spreads else None)
 
     def _compare(self) -> None:
         def measure() -> None:
@@ -154,7 +158,7 @@ class ScheduleDesk(Scene):
 
     def _at_t(self) -> dict[str, float]:
         log_snr = float(schedule_of(self.schedule).log_snr(self.t))
-        if self._curve is None or self._curve[0] is not self.data:
+        if self._curve is None or self._curve[0] is not self.data or not self.data.sigma_data:
             return {"log_snr": log_snr}
         import torch
 

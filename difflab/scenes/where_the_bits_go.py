@@ -90,7 +90,7 @@ class WhereTheBitsGo(Measuring):
         denoiser: Denoiser | None = None,
         **traits: Any,
     ) -> None:
-        self.data = as_data(data)
+        self.data = mmse_curve.that_differs(as_data(data))
         if denoiser is not None and not callable(denoiser):
             raise TypeError(f"denoiser must be a denoiser to measure or None, but got {type(denoiser).__name__}.")
         #: whether the bound is of a sample given its class; a network that is measured decides for itself
@@ -114,7 +114,7 @@ class WhereTheBitsGo(Measuring):
 
     def show(self, data: DataSet | str, seed: int | None = None) -> None:
         """Measure the bound of other data from now on. TypeError for what is no data."""
-        data, seed = as_data(data), self._seed_of(seed)
+        data, seed = mmse_curve.that_differs(as_data(data)), self._seed_of(seed)
         with self._turn:
             self.data, self._optimal, self._measured = data, None, None
             self.conditional = data.is_image and data.classes is not None

@@ -169,3 +169,35 @@ def test_a_file_that_names_no_scene_is_refused(scene: Any, tmp_path: Path) -> No
         read(tmp_path / "p.json")
     with pytest.raises(ValueError, match="There is no scene named"):
         scene_from({"scene": scene})
+
+
+POINT = FiniteSet(np.array([[0.5, 0.5]] * 3, np.float32), name="one point")
+FAR = GaussianMixture([0.5, 0.5], [[-1e6, 0.0], [1e6, 0.0]], 1.0, "far modes")
+NARROW = GaussianMixture([1.0], [[0.0, 0.0]], 1e-14, "a needle")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("WhereTheBitsGo", POINT, "all of one point is one point"),
+        ("ForwardNoising", FAR, "points up to 10,000 from 0, but far modes reaches 1e"),
+        ("ReverseTrajectories", FAR, "points up to 10,000 from 0, but far modes reaches 1e"),
+        ("LangevinBench", NARROW, "sigma_min must be a number from 1e-06 to 10000"),
+    ],
+)
+def test_data_beyond_what_a_scene_can_show_are_refused(
+    name: str, data: Any, said: str, scenes: dict[str, Scene]
+) -> None:
+    before = scenes[name].to_dict()
+    with pytest.raises(REFUSED, match=said):
+        scene_class(name)(data)
+    with pytest.raises(REFUSED, match=said):
+        scenes[name].show(data)  # type: ignore[attr-defined]
+    scenes[name].settle()
+    assert scenes[name].to_dict() == before
+
+
+def test_a_desk_of_one_point_has_no_advice_and_no_error() -> None:
+    desk = scene_class("ScheduleDesk")(steps=20, data=POINT)
+    assert np.isfinite(list(desk.numbers().values())).all()
+    assert (desk.advice, desk.error) == (None, "")
