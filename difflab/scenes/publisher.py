@@ -158,6 +158,7 @@ class Lane:
                 job = self._jobs.pop(self._current)
             _one_torch_thread()
             job()
+            del job  # while waiting this thread keeps nothing alive
 
 
 def _one_torch_thread() -> None:
