@@ -7,6 +7,7 @@
 import { button } from "./controls";
 import { element, type Panel } from "./panel";
 import { savePicture } from "./picture";
+import { pressedIn } from "./pressed";
 import { seedField } from "./seed";
 import type { SceneState, Store } from "./store";
 import "./deck.css";
@@ -59,7 +60,7 @@ export function createDeck(
   root.ownerDocument.addEventListener(
     "pointerdown",
     (event) => {
-      if (!root.contains(event.target as Node)) open(false);
+      if (!root.contains(pressedIn(event))) open(false);
     },
     { signal },
   );

@@ -7,6 +7,7 @@
  * `History` (undo and redo) and `bindKeys` (keys that JupyterLab would take).
  */
 import { watched } from "./panel";
+import { pressedIn } from "./pressed";
 import type { View } from "./splat";
 
 export type HandKind = "mouse" | "pen" | "touch";
@@ -236,7 +237,7 @@ export function arrow(key: string): [number, number] | null {
 export function bindKeys(surface: HTMLElement, f: (event: KeyboardEvent) => boolean, signal: AbortSignal): void {
   surface.dataset.ownKeys = "";
   const onKey = watched(surface, (event: KeyboardEvent) => {
-    if (event.composedPath()[0] !== surface || !f(event)) return;
+    if (pressedIn(event) !== surface || !f(event)) return;
     event.preventDefault();
     event.stopPropagation();
   });

@@ -1,6 +1,7 @@
 /** What both hosts do with a scene: give it a clock linked to `t`, and show what it throws. */
 import { createClock, linkClock } from "./clock";
 import { element, sentence } from "./panel";
+import { pressedIn } from "./pressed";
 import type { Scene, Store } from "./store";
 import { followTheme } from "./theme";
 import "./style.css";
@@ -49,7 +50,7 @@ export async function mount(
  */
 function keepPlainKeys(el: HTMLElement, signal: AbortSignal): void {
   const onKey = (event: KeyboardEvent) => {
-    const target = event.target as Element;
+    const target = pressedIn(event);
     if (!el.contains(target)) return;
     const jupyters = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
     target.toggleAttribute("data-lm-suppress-shortcuts", !jupyters); // JupyterLab looks for it next, on the document

@@ -2,6 +2,7 @@
 import { button } from "./controls";
 import { format } from "./numbers";
 import { element, watched } from "./panel";
+import { pressedIn } from "./pressed";
 import { logSnr, type Schedule } from "./schedule";
 import type { Clock } from "./store";
 
@@ -109,7 +110,7 @@ export function togglePlay(clock: Clock, direction: 1 | -1): void {
  */
 export function bindTimeKeys(el: HTMLElement, clock: Clock, signal: AbortSignal, direction: 1 | -1 = 1): void {
   const onKey = (event: KeyboardEvent) => {
-    const target = event.target as HTMLElement;
+    const target = pressedIn(event);
     if (!el.contains(target) || event.ctrlKey || event.metaKey || event.altKey || hasOwnUse(target, event.key)) return;
     const stride = event.shiftKey ? 0.1 : 0.01;
     if (event.key === " ") togglePlay(clock, direction);

@@ -8,6 +8,7 @@ import { readMixture } from "../core/density";
 import { onNextFrame } from "../core/frame";
 import { count, format, withError } from "../core/numbers";
 import { createPanel, element, followMessages } from "../core/panel";
+import { pressedIn } from "../core/pressed";
 import type { Clock, Scene, Store } from "../core/store";
 import { bindTimeKeys, timeBar } from "../core/timebar";
 import { nextTime, noise } from "../core/trajectory";
@@ -177,7 +178,7 @@ function picking(store: Store<State>, { stage, at }: ColumnView, signal: AbortSi
   window.addEventListener(
     "keydown",
     (event) => {
-      if (event.target !== canvas || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (pressedIn(event) !== canvas || event.ctrlKey || event.metaKey || event.altKey) return;
       const now = picked();
       if (event.key === "Enter") {
         let next = 0;

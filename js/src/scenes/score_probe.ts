@@ -3,6 +3,7 @@
  * Positions are (u, v) in [0, 1]^2 from the square's upper left corner.
  */
 import type { Place } from "../core/field";
+import { pressedIn } from "../core/pressed";
 import type { Stage } from "../core/stage";
 
 export interface Probe {
@@ -61,7 +62,7 @@ export function createProbe(
     "keydown",
     (event) => {
       const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-      if (!probe.on || event.target !== canvas || !step || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (!probe.on || pressedIn(event) !== canvas || !step || event.ctrlKey || event.metaKey || event.altKey) return;
       const stride = event.shiftKey ? 6 * STRIDE : STRIDE;
       const inside = (value: number) => Math.min(1, Math.max(0, value));
       hover = null;

@@ -3,6 +3,7 @@ import { button, chip, toggle } from "../core/controls";
 import { onNextFrame } from "../core/frame";
 import { count, format } from "../core/numbers";
 import { element } from "../core/panel";
+import { pressedIn } from "../core/pressed";
 import type { Store } from "../core/store";
 
 export type TrainingState = "idle" | "running" | "paused" | "finished" | "failed" | "stopped";
@@ -131,7 +132,7 @@ export interface Pace {
  */
 export function bindTrainKeys(store: Store<TrainingStatus>, el: HTMLElement, signal: AbortSignal): void {
   const onKey = (event: KeyboardEvent) => {
-    if (event.target !== el || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (pressedIn(event) !== el || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === " ") store.request(mainAction(store.get("state") ?? "idle").request);
     else if (event.key === "ArrowRight") store.request("step");
     else return;
