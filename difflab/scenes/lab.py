@@ -13,6 +13,7 @@ import traitlets
 from ..checks import is_whole
 from ..data import DataSet, GaussianMixture
 from .base import Scene
+from .bench_setup import two_modes
 from .bundle import parts
 from .choices import DATA, check_preset, preset_data
 from .data_facts import facts_of, same_data
@@ -60,9 +61,11 @@ class Lab(Scene):
     )
     tab = traitlets.Enum(TABS, "overview").tag(sync=True)
     facts = traitlets.List(traitlets.Dict()).tag(sync=True)
+    #: something new stands on the sheet, and using it would cost the network
+    drawing_waits = traitlets.Bool(False).tag(sync=True)
 
     preset_traits = ("t", "seed", "hidden", "preset", "tab")
-    controls = ("time", "seed", "preset", "save", "train", "tour")
+    controls = ("time", "seed", "preset", "save", "train", "tour", "use")
 
     def __init__(
         self,
@@ -173,11 +176,14 @@ class Lab(Scene):
         self.reverse.sample()
 
     def requests(self) -> tuple[str, ...]:
-        return ("preset", "save_page")
+        return ("preset", "save_page", "use_drawing")
 
     def on_preset(self, name: str) -> None:
         self._checked(name)  # an unknown name ends here
         self.publish(preset=name)
+
+    def on_use_drawing(self) -> None:
+        self.choose(DRAWN) if self.preset == DRAWN else self.publish(preset=DRAWN)
 
     def on_save_page(self) -> None:
         self.compute("learned", "page", self._save_page)
@@ -199,21 +205,22 @@ class Lab(Scene):
         for scene in (self.forward, self.reverse, self.bits, self.floor, self.score):
             scene.show(data, self.seed)
         self.desk.show(data)
-        if walkable(data):
-            self.langevin.show(data)
+        self.langevin.show(
+            data if walkable(data) else two_modes()
+        )  # an example of its own rather than modes that are gone
         if preset != DRAWN and data.shape == (2,):
             self.draw.show(data)
         for scene in (self.desk, self.monitor, self.langevin, self.draw):
             scene.publish(seed=self.seed)
-        self.publish(facts=facts_of(data))
+        self.publish(facts=facts_of(data), drawing_waits=False)
         self.training.forget()
 
     def _drawn(self, data: DataSet) -> None:
         """Something new stands on the sheet: the Lab takes it, unless that would cost a network."""
         if self._applying or data is self._brought or same_data(data, self.data):
             return
-        if self.training.step and self.preset != DRAWN:
-            self.publish(status='drawn; "my drawing" uses it and puts the trained network away')
+        if self.training.step:
+            self.publish(drawing_waits=True, status="using the drawing would put the trained network away")
         elif self.preset == DRAWN:
             self.choose(DRAWN)
         else:

@@ -210,12 +210,19 @@ def test_a_drawing_does_not_take_a_trained_network_away(lab: Lab) -> None:
     lab.train()
     wait_until(lambda: lab.monitor.state == "finished")
     drawn(lab, at=0.5)
-    wait_until(lambda: "puts the trained network away" in lab.status)
+    wait_until(lambda: lab.drawing_waits)
     assert (lab.preset, len(lab.data.weights)) == ("ring", 8)
     assert lab.monitor.trainer is not None
-    lab.preset = "drawn"
-    wait_until(lambda: len(lab.data.weights) == 1)
-    wait_until(lambda: lab.monitor.state == "idle")
+    for at in (0.5, -0.5):  # the second one while "my drawing" is the preset already
+        lab._receive(lab, {"request": "use_drawing"}, [])
+        wait_until(lambda at=at: abs(float(lab.data.means[0, 0]) - at) < 1e-3)
+        lab.settle()
+        assert (lab.preset, lab.monitor.state, lab.drawing_waits) == ("drawn", "idle", False)
+        lab.train()
+        wait_until(lambda: lab.monitor.state == "finished")
+        drawn(lab, at=-at)
+        wait_until(lambda: lab.drawing_waits)
+        assert abs(float(lab.data.means[0, 0]) - at) < 1e-3
 
 
 def test_a_preset_is_drawn_on_the_sheet_and_feeds_nothing_back(lab: Lab) -> None:

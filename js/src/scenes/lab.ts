@@ -36,6 +36,8 @@ export interface State extends SceneState, Record<Child, unknown> {
   presets: Choice[];
   tab: string;
   facts: Fact[];
+  /** Something new stands on the sheet, and using it would cost the trained network. */
+  drawing_waits: boolean;
 }
 
 type Mount = (cell: HTMLElement, clock: Clock, signal: AbortSignal) => void | Promise<void>;

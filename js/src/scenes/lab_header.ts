@@ -41,9 +41,20 @@ export function labHeader(
     signal,
   });
   save.hidden = !lab.hasKernel;
+  const use = button({
+    label: "Use drawing",
+    title: "Makes what is drawn the data; the trained network is put away",
+    kernel: true,
+    onClick: () => lab.request("use_drawing"),
+    signal,
+  });
+  const offer = () => (use.hidden = !lab.hasKernel || !lab.get("drawing_waits"));
+  lab.on("drawing_waits", offer, signal);
+  offer();
   const presetChip = chip(presets.find((p) => p.name === preset.value)?.label).root;
   const { main } = trainButtons(monitor, signal, { primary: true, start: "Train" });
   right.append(
+    named(lab, "use", use, signal),
     named(lab, "preset", lab.hasKernel ? preset.root : presetChip, signal),
     named(lab, "tour", tour, signal),
     named(lab, "save", save, signal),
@@ -80,7 +91,7 @@ function tabs(lab: Store<State>, signal: AbortSignal): HTMLElement {
   list.addEventListener(
     "keydown",
     (event) => {
-      const at = buttons.indexOf(document.activeElement as HTMLButtonElement);
+      const at = buttons.indexOf((list.getRootNode() as Document | ShadowRoot).activeElement as HTMLButtonElement);
       const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: buttons.length - 1 }[event.key];
       if (at < 0 || to === undefined) return;
       const next = buttons[(to + buttons.length) % buttons.length];

@@ -105,7 +105,7 @@ export function labTour(root: HTMLElement, open: (tab: string) => void, signal: 
   return {
     root: card,
     start() {
-      from = document.activeElement;
+      from = (root.getRootNode() as Document | ShadowRoot).activeElement;
       go(0);
       card.focus();
     },
