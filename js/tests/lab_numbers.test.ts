@@ -17,7 +17,18 @@ it("the loss at t is the floor plus the excess, in the face that is shown, strai
     excess: pairs([0.5, 0.1, 0.5, 0.1, 0, 0.1]),
     prediction: "x0",
   };
-  expect(lossAt(new FakeStore(state), 0.25)).toEqual({ floor: (2 + 8) / 2, learned: (2 + 8) / 2 + (1 + 2) / 2 });
+  const half = lossAt(new FakeStore(state), 0.25);
+  expect(half.floor!.value).toBe((2 + 8) / 2);
+  expect(half.floor!.error).toBeCloseTo((0.2 + 0.4) / 2, 12);
+  expect(half.learned!.value).toBe((2 + 8) / 2 + (1 + 2) / 2);
+  expect(half.learned!.error).toBeCloseTo(Math.hypot(0.3, 0.3), 12);
+  expect(lossAt(new FakeStore({ ...state, prediction: "eps" }), 1).learned!.value).toBe(4);
+  expect(lossAt(new FakeStore({ ...state, excess: null }), 1)).toEqual({
+    floor: { value: 24, error: expect.closeTo(0.6, 12) },
+    learned: null,
+  });
+  expect(lossAt(new FakeStore({ ...state, times: null }), 1)).toEqual({ floor: null, learned: null });
+});
   expect(lossAt(new FakeStore({ ...state, prediction: "eps" }), 1)).toEqual({ floor: 4, learned: 4 });
   expect(lossAt(new FakeStore({ ...state, excess: null }), 1)).toEqual({ floor: 24, learned: null });
   expect(lossAt(new FakeStore({ ...state, times: null }), 1)).toEqual({ floor: null, learned: null });

@@ -21,19 +21,29 @@ export interface LabStores {
   reverse: Store<ReverseState>;
 }
 
+/** A value and its standard error. */
+interface Measure {
+  value: number;
+  error: number;
+}
+
 /** The exact floor and the learned loss at `t`, in the face that LossFloor shows; null where nothing is known. */
-export function lossAt(store: Store<FloorState>, t: number): { floor: number | null; learned: number | null } {
+export function lossAt(store: Store<FloorState>, t: number): { floor: Measure | null; learned: Measure | null } {
   const times = Array.from(store.get("times")?.data ?? []);
   const row = (store.get("measures") ?? []).indexOf(store.get("prediction"));
   const all = store.get("factors");
   if (times.length === 0 || row < 0 || !all) return { floor: null, learned: null };
   const factor = all.data.subarray(row * times.length, (row + 1) * times.length);
-  const at = (name: "floor" | "excess") => {
+  const at = (name: "floor" | "excess"): Measure | null => {
     const pairs = store.get(name);
-    return pairs && along(times, measured(pairs.data, factor).value, t);
+    if (!pairs) return null;
+    const { value, error } = measured(pairs.data, factor);
+    return { value: along(times, value, t), error: along(times, error, t) };
   };
   const [floor, excess] = [at("floor"), at("excess")];
-  return { floor, learned: floor === null || excess === null ? null : floor + excess };
+  if (!floor || !excess) return { floor, learned: null };
+  const error = Math.hypot(floor.error, excess.error); // their draws are independent
+  return { floor, learned: { value: floor.value + excess.value, error } };
 }
 
 /** What the two big numbers say together. */
@@ -82,7 +92,7 @@ export function atT(
     learnedLoss.set(at.learned, why || "not trained yet", waits);
     floorLoss.set(at.floor, why || "being computed", waits);
     panel.setNote(`squared error of ${FACES[floor.get("prediction")]}`);
-    words.textContent = at.floor !== null && !why ? moral(at.learned, at.floor) : "";
+    words.textContent = at.floor !== null && !why ? moral(at.learned?.value ?? null, at.floor.value) : "";
   };
   const drawTotals = () => {
     const bound = readBits(bits); // under the desk's schedule of this moment, by the curve where Python has not answered yet
@@ -136,11 +146,12 @@ function big(label: string, colour: string) {
   root.append(number, name);
   return {
     root,
-    set(value: number | null, why: string, waits: boolean) {
-      number.textContent = value === null ? DASH : format(value);
-      root.classList.toggle("difflab-none", value === null);
+    set(told: Measure | null, why: string, waits: boolean) {
+      number.textContent = told === null ? DASH : format(told.value);
+      root.classList.toggle("difflab-none", told === null);
       root.classList.toggle("difflab-waits", waits);
-      name.textContent = (value === null || waits) && why ? `${label} · ${why}` : label;
+      const error = told && told.error > 0 ? `± ${format(told.error, 1)} ` : "";
+      name.textContent = error + ((told === null || waits) && why ? `${label} · ${why}` : label);
     },
   };
 }
