@@ -29,10 +29,6 @@ it("the loss at t is the floor plus the excess, in the face that is shown, strai
   });
   expect(lossAt(new FakeStore({ ...state, times: null }), 1)).toEqual({ floor: null, learned: null });
 });
-  expect(lossAt(new FakeStore({ ...state, prediction: "eps" }), 1)).toEqual({ floor: 4, learned: 4 });
-  expect(lossAt(new FakeStore({ ...state, excess: null }), 1)).toEqual({ floor: 24, learned: null });
-  expect(lossAt(new FakeStore({ ...state, times: null }), 1)).toEqual({ floor: null, learned: null });
-});
 
 it("the moral is computed from the two numbers", () => {
   expect(moral(0.271, 0.254)).toBe("A flat loss is not a broken one: 94 % of it is the floor.");
