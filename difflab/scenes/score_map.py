@@ -28,6 +28,7 @@ FACES = ["score", "eps", "x0", "v", "velocity"]
 HEATS = ["along", "size", "x", "y", "none"]
 RESOLUTIONS = [24, 40, 64]
 OTHER = "the network is of another schedule"
+PREVIEW = 1000  # points of a finite set that are drawn while its field is computed
 OTHERS = 2  # levels that are measured while a training runs, beside the two around the clock
 
 
@@ -73,7 +74,7 @@ class ScoreMap(Measuring):
     exact = Array()
     exact_levels = Array()
     exact_for = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
-    #: of images: those that are shown
+    #: of images those that are shown, of a finite set in the plane points to look at until its field is known
     x0 = Array()
     eps = Array()
 
@@ -129,7 +130,7 @@ class ScoreMap(Measuring):
         with self._turn:
             self.data, self._asked, self._learned, self._measured = data, None, None, None
             self.conditional = self.data.is_image and self.data.classes is not None
-            self.publish(**look, **gone, status="", seed=seed)
+            self.publish(**(gone | look), status="", seed=seed)
         self.refresh()
 
     def refresh(self) -> None:
@@ -254,7 +255,13 @@ def _look(data: DataSet) -> dict[str, Any]:
         raise ValueError(
             f"ScoreMap compares with an exact score, and {data.name} has none: give a GaussianMixture or a FiniteSet."
         )
-    return view_of(data) | {"oracle": "population" if isinstance(data, GaussianMixture) else "training set"}
+    look = view_of(data) | {"oracle": "population" if isinstance(data, GaussianMixture) else "training set"}
+    if isinstance(data, GaussianMixture) or data.is_image:
+        return look
+    # the oracle of a finite set takes seconds: until then its points are on screen
+    x0, _ = data.preview(PREVIEW, 0)
+    eps = np.random.default_rng([0, 1]).standard_normal(x0.shape, dtype=np.float32)
+    return look | {"x0": x0, "eps": eps}
 
 
 def _check(denoiser: Any) -> None:

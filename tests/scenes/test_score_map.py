@@ -20,7 +20,7 @@ from difflab.denoisers import ExactDenoiser, NetworkDenoiser
 from difflab.denoisers.base import Posterior
 from difflab.metrics import fisher_divergence
 from difflab.scenes.score_levels import Levels, between, level_times
-from difflab.scenes.score_map import ScoreMap
+from difflab.scenes.score_map import PREVIEW, ScoreMap
 from difflab.schedules import Flow, Geometric, VPCosine, VPLinear
 from difflab.training import Trainer
 
@@ -341,3 +341,19 @@ def test_data_without_an_oracle_is_refused() -> None:
 
     with pytest.raises(ValueError, match="unknown has none: give a GaussianMixture or a FiniteSet"):
         ScoreMap(Unknown())
+
+
+def test_a_finite_set_shows_its_points_before_its_field():
+    """The oracle takes seconds; the browser draws alpha x_0 + sigma eps until then."""
+    scene = ScoreMap("moons")
+    try:
+        assert scene.x0.shape == scene.eps.shape == (PREVIEW, 2)
+        scene.show("ring")  # whose field the browser evaluates itself
+        scene.settle()
+        assert scene.x0 is None
+        assert scene.eps is None
+        scene.show("moons")
+        scene.settle()
+        assert scene.x0.shape == (PREVIEW, 2)
+    finally:
+        scene.close()

@@ -4,14 +4,14 @@
  * A mixture's field is evaluated here, so that scrubbing asks nobody; what the network says came as its difference from the
  * exact field at a stack of levels (score_field.ts), and a change of face is one factor.
  */
-import { readLook, type LookState } from "../core/cloud";
+import { CloudPainter, readLook, type LookState } from "../core/cloud";
 import { segmented, select, toggle } from "../core/controls";
 import { createDeck, named } from "../core/deck";
 import { readMixture } from "../core/density";
 import { FACES, type Face } from "../core/faces";
 import { onNextFrame } from "../core/frame";
 import { createPanel, element, followMessages } from "../core/panel";
-import { alphaSigma, type Schedule } from "../core/schedule";
+import { alphaSigma, type AlphaSigma, type Schedule } from "../core/schedule";
 import { createStage, type Surface } from "../core/stage";
 import type { Scene, SceneState } from "../core/store";
 import { colors } from "../core/theme";
@@ -117,8 +117,16 @@ export const scoreMap: Scene<State> = (store, el, clock, signal) => {
       contours: store.get("contours"),
       fitted: store.get("scale") === "fitted",
     };
-    if (!painter.draw(surface, known.field, lowest() ?? t, look, color, font)) return waiting();
+    if (!painter.draw(surface, known.field, lowest() ?? t, look, color, font))
+      return known.examples ? drawPreview(surface, known.examples, alphaSigma(schedule(), t), color.noise) : waiting();
     if (probe.at) drawProbe(surface.context, place, probe.at, color.brand, surface.ratio);
+  };
+  const cloud = new CloudPainter();
+  /** The points of a finite set under noise, until their field is known. */
+  const drawPreview = (surface: Surface, { x0, eps }: Examples, level: AlphaSigma, points: string) => {
+    const look = readLook(store);
+    const at = cloud.view(surface, look, level);
+    cloud.samples(surface, look, at, [x0, eps], [level.alpha, level.sigma], level, { points, border: points });
   };
   const schedule = () => store.get("schedule");
   const stage = createStage(row, draw, signal);
