@@ -57,7 +57,10 @@ def test_controls_have_the_names_that_hidden_takes(browser: Browser, saved: Page
         # controls of the scenes inside it are those scenes' own
         own = [n for n in usable(page, "#scene [data-control]") if n in cls.controls]
         if cls.__name__ != "Lab":
-            assert set(usable(page, "#scene [data-control]")) == set(cls.controls)
+            # the seed of a training that was given has done its work
+            assert set(usable(page, "#scene [data-control]")) == set(cls.controls) - (
+                {"seed"} if name == "monitor" else set()
+            )
             assert len(own) == len(set(own))
         assert root.locator(".difflab-deck-live > [data-control]").count() <= 5 * max(
             1, root.locator(".difflab-deck").count()
