@@ -389,7 +389,9 @@ def told(out: Path) -> None:
     world.check_same("text", "text")
     again = World.found()
     assert again.group is not world.group  # each run has a connection of its own
-    again.check_same("both", "are there")  # or the first, which holds the store, may leave while the other still connects
+    again.check_same(
+        "both", "are there"
+    )  # or the first, which holds the store, may leave while the other still connects
 
 
 def test_a_world_of_two(tmp_path):
