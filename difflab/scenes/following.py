@@ -27,6 +27,7 @@ class Turn:
 
     def __init__(self) -> None:
         self._last, self._cost = -float("inf"), 0.0
+        self._warm = False  # the first time imports what it needs: that is no measure of the others
 
     def due(self, over: bool = False) -> bool:
         """May it begin? `over`: the training takes no time any more."""
@@ -40,7 +41,8 @@ class Turn:
 
     def __exit__(self, *_: Any) -> None:
         self._last = time.monotonic()
-        self._cost = self._last - self._begun
+        self._cost = self._last - self._begun if self._warm else 0.0
+        self._warm = True
 
 
 class Measuring(Scene):

@@ -11,7 +11,7 @@ import torch
 
 from difflab.data import GaussianMixture
 from difflab.denoisers import NetworkDenoiser
-from difflab.scenes.following import SHARE, Measuring, Turn
+from difflab.scenes.following import REST, SHARE, Measuring, Turn
 from difflab.schedules import VPCosine
 from difflab.training import Trainer
 
@@ -89,9 +89,15 @@ def test_the_pause_grows_with_the_cost(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("difflab.scenes.following.time.monotonic", lambda: now[0])
     turn = Turn()
     assert turn.due()
+    with turn:  # the first time, which imports, is followed by the shortest rest
+        now[0] = 1.0
+    now[0] = 1.0 + 0.9 * REST
+    assert not turn.due()
+    now[0] = 10.0
+    assert turn.due()
     with turn:
-        now[0] = 2.0
-    now[0] = 2.0 + 2.0 * SHARE - 0.1
+        now[0] = 12.0
+    now[0] = 12.0 + 2.0 * SHARE - 0.1
     assert not turn.due()
     assert turn.due(over=True)
     now[0] += 0.2
