@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 
 from difflab.scenes.lab import Lab
-from difflab.scenes.lab_training import TRAINING
+from difflab.scenes.own_training import SETTINGS
 
 
 def compare(lab: Lab, rounds: int, seconds: float) -> list[dict[str, float]]:
@@ -41,7 +41,7 @@ def compare(lab: Lab, rounds: int, seconds: float) -> list[dict[str, float]]:
     lab.train()
     lab.settle()
     live = lab.monitor.trainer
-    settings = TRAINING["images" if lab.data.is_image else "points"] | {"steps": lab.train_steps}
+    settings = SETTINGS["images" if lab.data.is_image else "points"] | {"steps": lab.train_steps}
     twin = live.snapshot().requires_grad_(True).train()
     bare = Trainer(twin, lab.data, **settings, generator=torch.Generator().manual_seed(0))
     live.pause()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHARE = 60  # live numbers of the network take at most 1/60 of the time: training keeps the rest
 REST = 1.0  # seconds at least between two of them
-LOOK = 0.2  # seconds between two looks at the trainer
+LOOK = 0.2  # seconds between two looks at the trainer: the eye needs no more, and training keeps the interpreter
 ENDS = ("finished", "failed", "stopped")
 
 

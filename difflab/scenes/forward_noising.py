@@ -12,6 +12,7 @@ from ..data import DataSet, GaussianMixture
 from .arrays import Array
 from .base import Scene
 from .choices import SCHEDULES, as_data, schedule_of
+from .look import Drawn, view_of
 from .traits import NumberTrait, ScheduleTrait, WholeTrait, check_seed
 
 POINTS, IMAGES = 20_000, 100
@@ -21,10 +22,9 @@ MOST = {"points": 2_000_000, "images": 10_000}
 LAYERS = ("points", "density", "paths")
 #: from here on arrays cross as float16: rounded to a third of a pixel at most, where nobody follows a point
 HALF = 200_000
-FARTHEST = 10_000  # of a coordinate: with its noise it is a float16
 
 
-class ForwardNoising(Scene):
+class ForwardNoising(Drawn, Scene):
     """Points or images on their way to noise, with the exact marginal density behind them where it is known.
 
     Args:
@@ -40,14 +40,9 @@ class ForwardNoising(Scene):
     Raises ValueError for data that is neither points in the plane nor images, TypeError for what is no data at all.
     """
 
-    kind = traitlets.Enum(["points", "images"], "points").tag(sync=True)
-    image_shape = traitlets.List(traitlets.Int()).tag(sync=True)
     x0 = Array()
     eps = Array()
     labels = Array()
-    extent = traitlets.Float(3.0).tag(sync=True)
-    range = traitlets.List(traitlets.Float(), [-1.0, 1.0]).tag(sync=True)
-    mixture = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     categories = traitlets.Int(0).tag(sync=True)
     variance = traitlets.Float(1.0).tag(sync=True)
     n = traitlets.Int(POINTS).tag(sync=True)
@@ -163,31 +158,6 @@ def _picture(data: DataSet, seed: int, n: int) -> dict[str, Any]:
         categories = len(data.weights)
     facts = {"categories": categories, "variance": float(data.sigma_data) ** 2, "sizes": SIZES[view["kind"]]}
     return view | arrays | {"labels": labels, "n": n} | facts
-
-
-def view_of(data: DataSet) -> dict[str, Any]:
-    """The traits that say how samples of `data` are drawn: as points in a square of half-width `extent`, or as images."""
-    if data.is_image:
-        channels = data.shape[0]
-        if channels not in (1, 3):
-            raise ValueError(f"This scene draws grey or RGB images, but {data.name} has {channels} channels.")
-        return {
-            "kind": "images",
-            "image_shape": [*data.shape[1:], *([3] if channels == 3 else [])],
-            "range": list(data.range),
-            "mixture": None,
-            "extent": 3.0,
-        }
-    if data.shape != (2,):
-        raise ValueError(f"This scene draws points in the plane or images, but {data.name} has the shape {data.shape}.")
-    reach = max(abs(v) for v in data.range)
-    if not reach <= FARTHEST:
-        raise ValueError(
-            f"This scene draws points up to {FARTHEST:,} from 0, but {data.name} reaches {reach:.3g}: scale it."
-        )
-    mixture = data.to_dict() if isinstance(data, GaussianMixture) else None
-    extent = max(3.0, reach)  # noise needs 3, whatever the data needs
-    return {"kind": "points", "image_shape": [], "range": list(data.range), "mixture": mixture, "extent": extent}
 
 
 def _flat(x: np.ndarray) -> np.ndarray:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from . import own_training
 from .choices import schedule_of
 from .following import ENDS, Turn
 
 if TYPE_CHECKING:
     from ..denoisers import NetworkDenoiser
-    from ..predictions import Prediction
-    from ..schedules import Schedule
     from ..training import Trainer
     from .lab import Lab
 
-TRAINING: dict[str, dict[str, Any]] = {  # a minute or so on one core
-    "points": {"steps": 20_000},
-    # every row with its label: the floor on screen is that of the loss given the class
-    "images": {"steps": 2_000, "batch": 128, "label_dropout": 0.0},
-}
+STEPS = {"points": 20_000, "images": 2_000}  # a minute or so on one core
 
 
 class LabTraining:
@@ -67,48 +62,22 @@ class LabTraining:
         self._lab.compute("exact", "numbers", self._measure_floor)
 
     def _measure_floor(self) -> None:
-        import torch
-
-        from ..denoisers import ExactDenoiser
-        from ..objectives import floor
-
         lab = self._lab
-        schedule = schedule_of(lab.desk.schedule)
-        prediction = self._prediction(schedule)
-        generator = torch.Generator().manual_seed(lab.seed)
-        total = floor(ExactDenoiser(lab.data, schedule), prediction, generator=generator, conditional=self._conditional)
-        lab.monitor.publish(floor=total.value, floor_error=total.error, prediction=prediction)
+        trainer = lab.monitor.trainer
+        known = None if trainer is None else trainer.denoiser.prediction
+        prediction, floor = own_training.what(lab.data, lab.desk.schedule, known)
+        lab.monitor.publish(floor=floor and floor.value, floor_error=floor and floor.error, prediction=prediction)
         lab.floor.publish(prediction=prediction)
-
-    @property
-    def _conditional(self) -> bool:
-        return self._lab.data.is_image and self._lab.data.classes is not None
-
-    def _prediction(self, schedule: Schedule) -> Prediction:
-        """v trains digits best, but its size explodes with the variance; eps is well-behaved everywhere."""
-        trainer = self._lab.monitor.trainer
-        if trainer is not None:
-            return trainer.denoiser.prediction  # type: ignore[no-any-return]
-        return "v" if self._lab.data.is_image and schedule.variance_preserving else "eps"
 
     # -- what is learned ---------------------------------------------------------------------------------------------------
 
     def _make_trainer(self) -> Trainer:
-        import torch
-
-        from ..denoisers import NetworkDenoiser
-        from ..training import Trainer
-
         lab = self._lab
-        schedule = schedule_of(lab.desk.schedule)
         lab.clear_error(("learned", "reschedule"))  # it asked for just this
         lab.monitor.trainer = None  # one that ended goes: the new one may predict something else
-        denoiser = NetworkDenoiser.for_data(
-            lab.data, schedule, self._prediction(schedule), conditional=self._conditional, seed=lab.seed
-        )
-        settings = TRAINING["images" if lab.data.is_image else "points"] | ({"steps": self.steps} if self.steps else {})
         self.measure_floor()
-        return Trainer(denoiser, lab.data, **settings, generator=torch.Generator().manual_seed(lab.seed))
+        steps = self.steps or STEPS["images" if lab.data.is_image else "points"]
+        return own_training.make(lab.data, lab.desk.schedule, steps, lab.seed)
 
     def _reschedule(self) -> None:
         """The network goes on under the new schedule: as a function of x_t / alpha and log-SNR it is asked the same.

@@ -24,7 +24,7 @@ from .bench_setup import (
     view_extent,
 )
 from .choices import as_data
-from .forward_noising import FARTHEST
+from .look import FARTHEST
 from .traits import NumberTrait, WholeTrait, check_seed
 
 if TYPE_CHECKING:

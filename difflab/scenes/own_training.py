@@ -1,4 +1,4 @@
-"""The training that a monitor begins by itself, where none was given: of a small network, on data, schedule and seed."""
+"""The training that a scene begins by itself, where none was given: of a small network, on data, schedule and seed."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ def make(data: DataSet, spec: dict[str, Any], steps: int, seed: int) -> Trainer:
     return Trainer(denoiser, data, steps=steps, generator=torch.Generator().manual_seed(seed), **settings)
 
 
-def what(data: DataSet, spec: dict[str, Any]) -> tuple[Prediction, Estimate | None]:
-    """What the network will predict, and the floor of its loss; None for data without an oracle."""
+def what(data: DataSet, spec: dict[str, Any], known: Prediction | None = None) -> tuple[Prediction, Estimate | None]:
+    """What the network will predict, or is `known` to, and the floor of its loss; None for data without an oracle."""
     import torch
 
     from ..denoisers import ExactDenoiser
     from ..objectives import floor
 
-    schedule, prediction, by_class = _plan(data, spec)
+    schedule, planned, by_class = _plan(data, spec)
+    prediction = known or planned
     try:
         oracle = ExactDenoiser(data, schedule)
     except TypeError:

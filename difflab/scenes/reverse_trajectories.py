@@ -14,7 +14,7 @@ from ..data import DataSet
 from .arrays import Array
 from .base import Scene
 from .choices import SAMPLERS, as_data, schedule_of
-from .forward_noising import view_of
+from .look import Drawn, view_of
 from .runs import GRIDS, KNOBS, MOST_RUNS, MOST_STEPS, RunsTrait, pair
 from .sampling import FRAMES as FRAMES
 from .sampling import JUDGEMENT, Request, decided_half, judged, sampler_of, states_of
@@ -33,7 +33,7 @@ def question_on_the_wire(question: dict[str, Any] | None, widget: Any) -> dict[s
     return question and question | {"schedule": on_the_wire(question["schedule"], widget)}
 
 
-class ReverseTrajectories(Scene):
+class ReverseTrajectories(Drawn, Scene):
     """Up to four columns of samples on their way back from the same noise; learned beside exact to begin with.
 
     Args:
@@ -50,11 +50,6 @@ class ReverseTrajectories(Scene):
     whole path is drawn), `picture` ("sheet" of images, or "strip": one image over time).
     """
 
-    kind = traitlets.Enum(["points", "images"], "points").tag(sync=True)
-    image_shape = traitlets.List(traitlets.Int()).tag(sync=True)
-    extent = traitlets.Float(3.0).tag(sync=True)
-    range = traitlets.List(traitlets.Float(), [-1.0, 1.0]).tag(sync=True)
-    mixture = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     schedule = ScheduleTrait()
     runs = RunsTrait(pair("Ancestral", 50))
     results = traitlets.List(traitlets.Dict(allow_none=True)).tag(sync=True)

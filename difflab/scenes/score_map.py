@@ -16,7 +16,7 @@ from ..data import DataSet, FiniteSet, GaussianMixture
 from .arrays import Array
 from .choices import as_data
 from .following import ENDS, Measuring
-from .forward_noising import view_of
+from .look import Drawn, view_of
 from .traits import ScheduleTrait, check_seed
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ PREVIEW = 1000  # points of a finite set that are drawn while its field is compu
 OTHERS = 2  # levels that are measured while a training runs, beside the two around the clock
 
 
-class ScoreMap(Measuring):
+class ScoreMap(Drawn, Measuring):
     """The exact field, the learned one and their difference: of points arrows and heat, of images the images themselves.
 
     Args:
@@ -48,11 +48,6 @@ class ScoreMap(Measuring):
     Raises ValueError for data without an oracle, or of another shape, and for a denoiser of another schedule.
     """
 
-    kind = traitlets.Enum(["points", "images"], "points").tag(sync=True)
-    image_shape = traitlets.List(traitlets.Int()).tag(sync=True)
-    extent = traitlets.Float(3.0).tag(sync=True)
-    range = traitlets.List(traitlets.Float(), [-1.0, 1.0]).tag(sync=True)
-    mixture = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     schedule = ScheduleTrait()
     #: "population" or "training set": whose truth the exact field is
     oracle = traitlets.Unicode("population").tag(sync=True)

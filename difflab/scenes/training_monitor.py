@@ -17,14 +17,13 @@ from . import own_training
 from .arrays import Array
 from .base import Scene
 from .choices import as_data
+from .following import ENDS, LOOK
 from .traits import NumberTrait, ScheduleTrait, StepsTrait
 
 if TYPE_CHECKING:
     from ..training import Trainer
 
-LOOK = 0.2  # seconds between two looks at the trainer: the eye needs no more, and the training thread keeps the interpreter
 SMOOTH = 8  # points of the curve that the number beside it averages: one batch alone would flicker
-ENDS = ("finished", "failed", "stopped")
 STATES = ["idle", "running", "paused", "finished", "failed", "stopped"]
 STEPS = 20_000  # of a training that the scene makes itself: a minute or so on one core
 PACES = (0.2, 1000.0)  # steps per second that "slow" may mean

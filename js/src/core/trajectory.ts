@@ -1,4 +1,5 @@
 /** Kept frames of a sampling run, looked up by time and interpolated between the two nearest. */
+import { normals, uniforms } from "./random";
 import type { NDArray } from "./wire";
 
 export interface Trajectory {
@@ -79,17 +80,6 @@ export function pathOf(
 
 /** Standard normal noise (n, d), the same for the same seed: what is shown before anything was sampled. */
 export function noise(n: number, dim: number, seed: number): Float32Array {
-  let state = (seed * 2654435761 + 88172645) >>> 0;
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) >>> 0; // mulberry32
-    let z = state;
-    z = Math.imul(z ^ (z >>> 15), z | 1);
-    z ^= z + Math.imul(z ^ (z >>> 7), z | 61);
-    return ((z ^ (z >>> 14)) >>> 0) / 4294967296;
-  };
-  const out = new Float32Array(n * dim);
-  for (let i = 0; i < out.length; i++) {
-    out[i] = Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
-  }
-  return out;
+  const normal = normals(uniforms(seed));
+  return Float32Array.from({ length: n * dim }, normal);
 }

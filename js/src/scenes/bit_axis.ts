@@ -1,5 +1,4 @@
 /** The two axes of WhereTheBitsGo, both from data on the left to noise on the right: over the steps (t), or over log-SNR. */
-import type { Clock } from "../core/store";
 import { logSnr, timeOfLogSnr, type Schedule } from "../core/schedule";
 
 export interface BitAxis {
@@ -64,32 +63,4 @@ export function placeOfTime(axis: BitAxis, schedule: Schedule, t: number): numbe
 export function timeOfPlace(axis: BitAxis, schedule: Schedule, place: number): number {
   if (axis.name === "step") return place;
   return timeOfLogSnr(schedule, -place);
-}
-
-/** The clock as the chart's axis has it: positions in the place of times. `moved` tells that times stand elsewhere now. */
-export function clockOn(clock: Clock, place: (t: number) => number, time: (x: number) => number) {
-  const listeners = new Set<(clock: Clock) => void>();
-  const own: Clock = {
-    get t() {
-      return place(clock.t);
-    },
-    get playing() {
-      return clock.playing;
-    },
-    get pace() {
-      return clock.pace;
-    },
-    set pace(to) {
-      clock.pace = to;
-    },
-    seek: (x) => clock.seek(time(x)),
-    play: (direction) => clock.play(direction),
-    pause: () => clock.pause(),
-    subscribe(f, signal) {
-      listeners.add(f);
-      signal.addEventListener("abort", () => listeners.delete(f), { once: true });
-      clock.subscribe(() => f(own), signal);
-    },
-  };
-  return { clock: own, moved: () => listeners.forEach((f) => f(own)) };
 }

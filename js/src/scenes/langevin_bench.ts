@@ -10,7 +10,7 @@ import { readMixture } from "../core/density";
 import { onNextFrame } from "../core/frame";
 import { count } from "../core/numbers";
 import { createPanel, element, followMessages } from "../core/panel";
-import type { Clock, Scene, SceneState, Store } from "../core/store";
+import type { Scene, SceneState, Store } from "../core/store";
 import { onThemeChange } from "../core/theme";
 import { bindTimeKeys } from "../core/timebar";
 import type { NDArray } from "../core/wire";
@@ -18,6 +18,7 @@ import { benchChart } from "./bench_chart";
 import { createColumn, type Scenery } from "./bench_columns";
 import { benchControls } from "./bench_controls";
 import { nextCall, readRun, type Outcome } from "./bench_run";
+import { axisClock } from "./axis_clock";
 import { callsBar } from "./calls_bar";
 import { current, type Question } from "./staleness";
 import "./langevin_bench.css";
@@ -103,7 +104,12 @@ export const langevinBench: Scene<State> = (store, el, _clock, signal) => {
     signal,
   });
   under.append(named(store, "chart", shown.root, signal));
-  const chart = createChart(under, { clock: callClock(own, total), minHeight: store.embedded ? 84 : 140 }, signal);
+  const onCalls = axisClock(
+    own,
+    (share) => share * total(),
+    (calls) => calls / total(),
+  );
+  const chart = createChart(under, { clock: onCalls, minHeight: store.embedded ? 84 : 140 }, signal);
   panel.body.append(under);
 
   const bar = callsBar(own, total, (from) => nextCall(positions(), from), signal);
@@ -164,27 +170,4 @@ function sharesOf(store: Store<State>, total: () => number): Store {
     set: (_name: string, t: number) => store.set("call", Math.round(t * total())),
     on: (_names, f, signal) => store.on("call", f, signal),
   } as Store;
-}
-
-/** The same clock, in score calls: what the chart's x axis shows. */
-function callClock(own: Clock, total: () => number): Clock {
-  const clock: Clock = {
-    get t() {
-      return own.t * total();
-    },
-    get playing() {
-      return own.playing;
-    },
-    get pace() {
-      return own.pace;
-    },
-    set pace(pace) {
-      own.pace = pace;
-    },
-    seek: (calls) => own.seek(calls / total()),
-    play: (direction) => own.play(direction),
-    pause: () => own.pause(),
-    subscribe: (f, signal) => own.subscribe(() => f(clock), signal),
-  };
-  return clock;
 }

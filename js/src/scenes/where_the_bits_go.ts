@@ -18,7 +18,8 @@ import type { Scene, SceneState } from "../core/store";
 import { reducedMotion } from "../core/theme";
 import { bindTimeKeys, timeBar } from "../core/timebar";
 import type { NDArray } from "../core/wire";
-import { axisOf, clockOn, extent, placeOfTime, timeOfPlace } from "./bit_axis";
+import { axisClock } from "./axis_clock";
+import { axisOf, extent, placeOfTime, timeOfPlace } from "./bit_axis";
 import {
   barRange,
   heightsOf,
@@ -79,12 +80,12 @@ export const whereTheBitsGo: Scene<State> = (store, el, clock, signal) => {
   panel.body.append(waiting);
   const axis = () => axisOf(store.get("axis"));
   const schedule = () => store.get("schedule");
-  const onAxis = clockOn(
+  const onAxis = axisClock(
     clock,
     (t) => placeOfTime(axis(), schedule(), t),
     (x) => timeOfPlace(axis(), schedule(), x),
   );
-  const chart = createChart(panel.body, { clock: onAxis.clock, minHeight: store.embedded ? 110 : 260 }, signal);
+  const chart = createChart(panel.body, { clock: onAxis, minHeight: store.embedded ? 110 : 260 }, signal);
   const strip = totalsStrip();
   const said = element("p", "difflab-quiet difflab-said");
   said.setAttribute("role", "status");
