@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { niceTicks } from "../src/core/chart";
-import { lossAt, moral } from "../src/scenes/at_t";
+import { lossAt, moral, whyNoEntropy } from "../src/scenes/at_t";
 import { beyondSliders } from "../src/scenes/schedule_desk";
 import { mainAction, stateWords } from "../src/scenes/training_controls";
 import { axisEnd, topOf } from "../src/scenes/loss_curve";
@@ -28,6 +28,13 @@ it("the loss at t is the floor plus the excess, in the face that is shown, strai
     learned: null,
   });
   expect(lossAt(new FakeStore({ ...state, times: null }), 1)).toEqual({ floor: null, learned: null });
+});
+
+it("an entropy that is on its way is not one that nobody knows", () => {
+  expect(whyNoEntropy({ entropy: null }, "being computed")).toBe("not known for these data");
+  // as bit_state.ts has it while only the curve is known
+  expect(whyNoEntropy({ entropy: undefined }, "being computed")).toBe("being computed");
+  expect(whyNoEntropy({}, "needs Python")).toBe("needs Python");
 });
 
 it("the moral is computed from the two numbers", () => {

@@ -10,6 +10,7 @@ import type { State as FloorState } from "./loss_floor";
 import { readBits } from "./bit_state";
 import { along, measured } from "./loss_profile";
 import type { State as DeskState } from "./schedule_desk";
+import type { Totals } from "./totals_strip";
 import type { State as BitsState } from "./where_the_bits_go";
 import type { State as ReverseState } from "./reverse_trajectories";
 import { staleness, type Staleness } from "./staleness";
@@ -44,6 +45,11 @@ export function lossAt(store: Store<FloorState>, t: number): { floor: Measure | 
   if (!floor || !excess) return { floor, learned: null };
   const error = Math.hypot(floor.error, excess.error); // their draws are independent
   return { floor, learned: { value: floor.value + excess.value, error } };
+}
+
+/** Python says null of an entropy that nobody knows; before it has spoken there is none yet. */
+export function whyNoEntropy({ entropy }: Totals, asked: string): string {
+  return entropy === null ? "not known for these data" : asked;
 }
 
 /** What the two big numbers say together. */
@@ -113,7 +119,7 @@ export function atT(
     const asked = bits.hasKernel ? "being computed" : "needs Python";
     set(boundLearned, "learned", false, bits.get("learned") === null ? "not trained yet" : asked);
     set(boundOptimal, "optimal", true, asked);
-    set(entropy, "entropy", true, "entropy" in totals ? "not known for these data" : asked);
+    set(entropy, "entropy", true, whyNoEntropy(totals, asked));
     const q = reverse.get("quality");
     quality.root.firstElementChild!.textContent = q?.label ?? "sample quality";
     const sampled = q && (q.learned ?? q.exact);
